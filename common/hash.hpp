@@ -1,0 +1,43 @@
+// common/hash.hpp: SHA-256, hex and base64, all by OpenSSL.
+#pragma once
+
+#include "common/error.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+struct evp_md_ctx_st;
+
+namespace linarite {
+
+/// SHA-256 over bytes that come in pieces.
+class Sha256 {
+public:
+    Sha256();
+    void update(std::string_view bytes);
+    /// Lower-case hex of all bytes so far; more may follow.
+    [[nodiscard]] std::string hex() const;
+
+private:
+    struct Free {
+        void operator()(evp_md_ctx_st* context) const;
+    };
+    std::unique_ptr<evp_md_ctx_st, Free> context_;
+};
+
+std::string sha256_hex(std::string_view bytes);
+std::string to_hex(std::span<const unsigned char> bytes);
+/// 64 lower-case hex digits.
+bool is_sha256_hex(std::string_view text);
+
+std::string base64_encode(std::string_view bytes);
+/// Standard alphabet with padding; anything else is invalid_argument.
+Result<std::string> base64_decode(std::string_view text);
+
+/// Takes the same time whatever differs.
+bool equal_in_constant_time(std::string_view a, std::string_view b);
+
+} // namespace linarite

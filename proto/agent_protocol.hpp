@@ -1,0 +1,182 @@
+// proto/agent_protocol.hpp: what an agent and the coordinator say to each other. Level-triggered: each message is the
+// full picture, may be repeated or lost without harm, and an unknown member or version is refused.
+#pragma once
+
+#include "common/clock.hpp"
+#include "common/error.hpp"
+#include "common/ids.hpp"
+#include "proto/run_definition.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace linarite::proto {
+
+inline constexpr int agent_protocol_version = 1;
+
+/// What a node offers.
+struct NodeResources {
+    int cores = 0;
+    std::uint64_t memory_bytes = 0;
+    int gpus = 0;
+    int slots = 1;
+    std::vector<std::string> labels;
+    bool operator==(const NodeResources&) const = default;
+};
+
+/// Where a node's part of a run stands, in this order; it never goes back within one fence.
+enum class Phase {
+    preparing, // snapshot, data and environment are being fetched
+    ready,     // waits for the order to launch
+    launched,  // the launcher is up
+    exited,    // nothing of it runs any more; its last bytes are being sent
+    done,      // every log and output is stored by the coordinator
+};
+
+/// How a node's part ended, and why. Sent from `exited` on.
+struct Ending {
+    bool started = false; // false: it never came to a launch (prepare failed, or it was stopped before)
+    int exit_code = 0;    // meaningful if signal == 0
+    int signal = 0;
+    bool out_of_memory = false;
+    bool timed_out = false;    // the run's time limit passed
+    bool stopped = false;      // we ended it on order
+    int rank = -1;             // the rank that failed first, if known
+    std::string code;          // "UserError" or "ServiceError"; "" if it ended well
+    std::string message;       // for people: what happened, with the last lines of output
+    bool operator==(const Ending&) const = default;
+    [[nodiscard]] bool ok() const { return started && exit_code == 0 && signal == 0 && code.empty(); }
+};
+
+/// One daemon that mpirun on the lead node wants started on another node, with the launcher's command line.
+struct DaemonRequest {
+    int node_index = 0;
+    std::string command; // for `sh -c`, exactly as Open MPI gave it to its launch agent
+    bool operator==(const DaemonRequest&) const = default;
+};
+
+/// The agent's picture of its part of one run.
+struct RunReport {
+    RunId run;
+    Fence fence = 0;
+    Phase phase = Phase::preparing;
+    std::string detail;                  // what is being done now, in words ("building the environment: 12 s")
+    std::optional<Ending> ending;        // from `exited` on
+    std::vector<DaemonRequest> daemons;  // lead node only
+    std::string work_dir;                // from `ready` on: the run's working directory on this node
+    bool operator==(const RunReport&) const = default;
+};
+
+struct SyncRequest {
+    int protocol = agent_protocol_version;
+    NodeName node;
+    std::uint64_t incarnation = 0; // rises with each start of the agent; an older one is refused (gone)
+    std::string boot_id;           // the kernel's; a changed one means that nothing of before runs
+    std::string host_id;           // equal for agents that share a kernel and a file system
+    std::string address;           // where other nodes reach this one for MPI
+    std::string version;           // of the program
+    NodeResources resources;
+    std::vector<RunReport> runs;
+    std::uint64_t seen = 0;  // version of the last answer that was acted on
+    Millis wait{0};          // how long the answer may be held back if nothing is newer than `seen`
+    bool operator==(const SyncRequest&) const = default;
+};
+
+/// What is wanted of a node for one run.
+enum class Want { prepare, launch, stop };
+
+/// One node of a gang, as the others need to know it.
+struct GangMember {
+    NodeName node;
+    std::string host_id;
+    std::string address;
+    std::string work_dir; // "" until that node is ready
+    bool operator==(const GangMember&) const = default;
+};
+
+/// A data reference with what the node needs to reach it.
+struct DesiredData {
+    DataReference reference;
+    std::string datastore_path; // directory on the coordinator's host, or on every node if `shared`
+    bool shared = false;
+    bool operator==(const DesiredData&) const = default;
+};
+
+struct DesiredRun {
+    RunId run;
+    Fence fence = 0;
+    int attempt = 1;
+    Want want = Want::prepare;
+    Millis grace{30'000}; // for `stop`: between TERM and KILL
+    std::string stop_reason;
+    std::string experiment;
+    SnapshotId snapshot;
+    Json definition; // print_run_definition's form
+    int node_index = 0;
+    std::vector<GangMember> gang; // by node index; size = node_count
+    std::vector<DesiredData> data;
+    std::string host_id; // the coordinator's own, to see whether datastore paths are the same files
+    std::map<std::string, std::string> variables; // AZUREML_* and others that the coordinator decides
+    std::string daemon_command;        // not lead: what to run once `want` is launch; "" until the lead asked
+    std::map<int, Ending> daemon_ends; // lead: how the daemons on other nodes ended, by node index
+    bool operator==(const DesiredRun&) const = default;
+};
+
+struct SyncAnswer {
+    int protocol = agent_protocol_version;
+    std::uint64_t version = 0;
+    Millis lease{30'000}; // how long the coordinator waits for the next word
+    std::vector<DesiredRun> runs; // a run that is not here is over: its local files may go
+    bool operator==(const SyncAnswer&) const = default;
+};
+
+/// Makes an agent known. Answered with a secret that is its bearer token from then on.
+struct JoinRequest {
+    int protocol = agent_protocol_version;
+    std::string node;  // wanted name
+    std::string token; // single use
+    bool operator==(const JoinRequest&) const = default;
+};
+struct JoinAnswer {
+    std::string node;
+    std::string secret;
+    bool operator==(const JoinAnswer&) const = default;
+};
+
+Json print(const SyncRequest& message);
+Json print(const SyncAnswer& message);
+Json print(const JoinRequest& message);
+Json print(const JoinAnswer& message);
+Json print(const Ending& ending);
+Result<SyncRequest> parse_sync_request(const Json& document);
+Result<SyncAnswer> parse_sync_answer(const Json& document);
+Result<JoinRequest> parse_join_request(const Json& document);
+Result<JoinAnswer> parse_join_answer(const Json& document);
+Result<Ending> parse_ending(const Json& document);
+std::string_view to_wire(Phase phase);
+std::string_view to_wire(Want want);
+
+/// What an operator copies from `linarite nodes join` to another machine: one word.
+struct JoinString {
+    std::string url;    // https://host:port
+    std::string token;  // single use
+    std::string ca_pem; // the coordinator's CA; "" for plain http
+    bool operator==(const JoinString&) const = default;
+};
+std::string print(const JoinString& join);
+Result<JoinString> parse_join_string(const std::string& text);
+
+/// endpoint.json in the data directory: how local programs find the coordinator.
+struct Endpoint {
+    int pid = 0;
+    std::string https_url;
+    std::string http_url;
+    std::string ca_file;
+    std::string version;
+};
+Json print(const Endpoint& endpoint);
+Result<Endpoint> parse_endpoint(const Json& document);
+
+} // namespace linarite::proto

@@ -1,0 +1,72 @@
+// server/artifacts/run_files.hpp: the files of runs, plain and named as the client named them.
+#pragma once
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "common/hash.hpp"
+#include "common/ids.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace linarite::artifacts {
+
+/// A file that is being received: goes to a temporary file and is renamed into place by commit(). If it is destroyed before,
+/// nothing remains.
+class IncomingFile {
+public:
+    IncomingFile(IncomingFile&&) noexcept;
+    IncomingFile& operator=(IncomingFile&&) noexcept;
+    ~IncomingFile();
+    Result<void> append(std::string_view bytes);
+    [[nodiscard]] std::uint64_t size() const;
+    [[nodiscard]] std::string sha256() const; // of all bytes so far
+    /// Into place; fsyncs file and folder unless `sync` is false (then the caller syncs many at once with sync_all).
+    Result<void> commit(bool sync);
+
+private:
+    friend class RunFiles;
+    friend class BlobFolder;
+    struct State;
+    explicit IncomingFile(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+/// One folder of plain files under names that came from outside: used for runs/<run id>/ and datastores/<name>/. Names were
+/// checked by parse_relative_path; links inside the folder are never followed. Blocking: call it on a file thread.
+class RunFiles {
+public:
+    explicit RunFiles(fs::path root); // made when first written
+
+    /// Bytes that belong at `offset` of a growing file. offset == length appends; an overlap with equal bytes is a no-op; with other
+    /// bytes, or beyond the end, conflict ("'logs/x' has 120 bytes, not 200"). Returns the new length.
+    Result<std::uint64_t> append(const std::string& name, std::uint64_t offset, std::string_view bytes);
+    /// Declares a grown file complete: checks its SHA-256 (conflict if it differs) and fsyncs it.
+    Result<void> finish(const std::string& name, const std::string& sha256);
+    /// A whole new file, replacing one of the same name only on commit.
+    Result<IncomingFile> create(const std::string& name);
+    /// Size now.
+    [[nodiscard]] Result<std::uint64_t> size(const std::string& name) const;
+    /// Bytes [offset, offset + count) or fewer at its end.
+    [[nodiscard]] Result<std::string> read(const std::string& name, std::uint64_t offset, std::size_t count) const;
+    /// The path for serving, after checking that no link is in it and that it is a regular file.
+    [[nodiscard]] Result<fs::path> locate(const std::string& name) const;
+    struct Entry {
+        std::string name;
+        std::uint64_t size = 0;
+    };
+    /// Regular files, sorted by name, at most `limit`.
+    [[nodiscard]] Result<std::vector<Entry>> list(const std::string& prefix, std::size_t limit) const;
+    Result<void> remove(const std::string& name);
+
+private:
+    fs::path root_;
+};
+
+/// One syncfs for everything below `folder`'s file system.
+Result<void> sync_all(const fs::path& folder);
+
+} // namespace linarite::artifacts
