@@ -43,7 +43,11 @@ std::string format_time(Time at);
 /// "850 ms", "12 s", "4 min 10 s", "2 h 5 min", "3 d 4 h": for people.
 std::string format_duration(Millis span);
 
-inline std::int64_t to_ms(Time at) { return at.time_since_epoch().count(); }
-inline Time from_ms(std::int64_t ms) { return Time(Millis(ms)); }
+inline std::int64_t to_ms(Time at) {
+    return at.time_since_epoch().count();
+}
+inline Time from_ms(std::int64_t ms) {
+    return Time(Millis(ms));
+}
 
 } // namespace linarite

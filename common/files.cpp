@@ -1,13 +1,13 @@
 #include "common/files.hpp"
 
+#include <linux/openat2.h>
+
+#include <atomic>
 #include <cerrno>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include <atomic>
 
 namespace linarite {
 
@@ -88,15 +88,18 @@ Result<void> make_folders(const fs::path& folder, mode_t mode) {
     return {};
 }
 
-Result<void> write_file_durably(const fs::path& path, std::string_view bytes, mode_t mode) {
+namespace {
+
+Result<void> write_and_rename(const fs::path& path, std::string_view bytes, mode_t mode, bool sync) {
     static std::atomic<unsigned> counter{0};
-    const std::string temporary = path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(++counter);
+    const std::string temporary =
+        path.string() + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(++counter);
     const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     if (!fd) {
         return errno_error("create '" + temporary + "'", errno);
     }
     auto done = write_all(fd.get(), bytes);
-    if (done) {
+    if (done && sync) {
         done = sync_fd(fd.get(), temporary);
     }
     if (done && ::rename(temporary.c_str(), path.c_str()) != 0) {
@@ -106,7 +109,20 @@ Result<void> write_file_durably(const fs::path& path, std::string_view bytes, mo
         ::unlink(temporary.c_str());
         return done.error().within("write '" + path.string() + "'");
     }
+    return {};
+}
+
+} // namespace
+
+Result<void> write_file_durably(const fs::path& path, std::string_view bytes, mode_t mode) {
+    if (auto written = write_and_rename(path, bytes, mode, true); !written) {
+        return written;
+    }
     return sync_folder(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+Result<void> replace_file(const fs::path& path, std::string_view bytes, mode_t mode) {
+    return write_and_rename(path, bytes, mode, false);
 }
 
 namespace {
@@ -199,7 +215,14 @@ Result<UniqueFd> open_beneath(int root, const std::string& relative, int flags, 
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
     UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, root, relative.c_str(), &how, sizeof how)));
     if (!fd) {
-        return errno_error("open '" + relative + "'", errno);
+        const int error = errno;
+        if (error == ELOOP || error == EXDEV) {
+            return Error(Errc::invalid_argument, "'" + relative + "' is or passes a link, which is not followed");
+        }
+        if (error == ENOTDIR) {
+            return Error(Errc::not_found, "open '" + relative + "': a part of it is a file, not a folder");
+        }
+        return errno_error("open '" + relative + "'", error);
     }
     struct stat info {};
     if (::fstat(fd.get(), &info) != 0 || (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))) {

@@ -6,9 +6,8 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <utility>
-
 #include <sys/types.h>
+#include <utility>
 
 namespace linarite {
 
@@ -42,6 +41,8 @@ Result<std::string> read_file(const fs::path& path, std::size_t limit = std::siz
 
 /// Writes a temporary file beside `path`, fsyncs it, renames it into place and fsyncs the folder.
 Result<void> write_file_durably(const fs::path& path, std::string_view bytes, mode_t mode = 0644);
+/// The same without any fsync: whole or not there if this program is killed, but not if the machine is.
+Result<void> replace_file(const fs::path& path, std::string_view bytes, mode_t mode = 0644);
 /// All of `bytes` at the descriptor's position.
 Result<void> write_all(int fd, std::string_view bytes);
 /// fsync of the file; and of a folder, so that a rename in it lasts.
