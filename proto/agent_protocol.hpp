@@ -8,8 +8,10 @@
 #include "proto/run_definition.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace linarite::proto {
@@ -41,11 +43,11 @@ struct Ending {
     int exit_code = 0;    // meaningful if signal == 0
     int signal = 0;
     bool out_of_memory = false;
-    bool timed_out = false;    // the run's time limit passed
-    bool stopped = false;      // we ended it on order
-    int rank = -1;             // the rank that failed first, if known
-    std::string code;          // "UserError" or "ServiceError"; "" if it ended well
-    std::string message;       // for people: what happened, with the last lines of output
+    bool timed_out = false; // the run's time limit passed
+    bool stopped = false;   // we ended it on order
+    int rank = -1;          // the rank that failed first, if known
+    std::string code;       // "UserError" or "ServiceError"; "" if it ended well
+    std::string message;    // for people: what happened, with the last lines of output
     bool operator==(const Ending&) const = default;
     [[nodiscard]] bool ok() const { return started && exit_code == 0 && signal == 0 && code.empty(); }
 };
@@ -62,10 +64,10 @@ struct RunReport {
     RunId run;
     Fence fence = 0;
     Phase phase = Phase::preparing;
-    std::string detail;                  // what is being done now, in words ("building the environment: 12 s")
-    std::optional<Ending> ending;        // from `exited` on
-    std::vector<DaemonRequest> daemons;  // lead node only
-    std::string work_dir;                // from `ready` on: the run's working directory on this node
+    std::string detail;                 // what is being done now, in words ("building the environment: 12 s")
+    std::optional<Ending> ending;       // from `exited` on
+    std::vector<DaemonRequest> daemons; // lead node only
+    std::string work_dir;               // from `ready` on: the run's working directory on this node
     bool operator==(const RunReport&) const = default;
 };
 
@@ -79,8 +81,8 @@ struct SyncRequest {
     std::string version;           // of the program
     NodeResources resources;
     std::vector<RunReport> runs;
-    std::uint64_t seen = 0;  // version of the last answer that was acted on
-    Millis wait{0};          // how long the answer may be held back if nothing is newer than `seen`
+    std::uint64_t seen = 0; // version of the last answer that was acted on
+    Millis wait{0};         // how long the answer may be held back if nothing is newer than `seen`
     bool operator==(const SyncRequest&) const = default;
 };
 
@@ -127,7 +129,7 @@ struct DesiredRun {
 struct SyncAnswer {
     int protocol = agent_protocol_version;
     std::uint64_t version = 0;
-    Millis lease{30'000}; // how long the coordinator waits for the next word
+    Millis lease{30'000};         // how long the coordinator waits for the next word
     std::vector<DesiredRun> runs; // a run that is not here is over: its local files may go
     bool operator==(const SyncAnswer&) const = default;
 };

@@ -1,8 +1,10 @@
-// proto/frames.hpp: many files in one request or answer. Each frame is one line of JSON (its header) and then `size` bytes.
+// proto/frames.hpp: many files in one request or answer. Each frame is one line of JSON (its header), then `size`
+// bytes.
 #pragma once
 
 #include "common/error.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +22,9 @@ struct FrameHeader {
     std::string sha256;
     bool operator==(const FrameHeader&) const = default;
 };
+
+/// A header line is at most this long, without its '\n'.
+inline constexpr std::size_t frame_header_limit = 4096;
 
 /// The header as one line, ending in '\n'.
 std::string print_frame_header(const FrameHeader& header);
@@ -44,7 +49,8 @@ public:
 
 private:
     std::string buffer_;
-    std::size_t at_ = 0;
+    std::size_t at_ = 0;      // what lies before has been given out
+    std::size_t scanned_ = 0; // no end of line lies between at_ and here
     FrameHeader header_;
     std::uint64_t left_ = 0;
 };

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -16,8 +17,8 @@ namespace linarite::proto {
 
 using Json = nlohmann::json;
 
-/// Parses text with the limits that keep hostile input harmless: depth 64, 100,000 values, no duplicate keys. With
-/// `allow_nan` the bare words NaN, Infinity and -Infinity are numbers.
+/// Parses text with the limits that keep hostile input harmless: depth 64, 100,000 values, no duplicate keys. How long
+/// the text may be is the caller's matter. Never throws for bad input: invalid_argument says where it is bad.
 Result<Json> parse_json(std::string_view text);
 
 /// One line, invalid UTF-8 replaced.
@@ -26,9 +27,11 @@ std::string print_json(const Json& document);
 std::string print_json_pretty(const Json& document);
 
 /// Reads members of one object. Faults go to a list that all readers of one document share, so that a caller can say
-/// everything that is wrong at once. Null counts as absent.
+/// everything that is wrong at once (the list stops growing at 100). Null counts as absent. The document and the list
+/// must outlive the reader.
 class JsonReader {
 public:
+    /// If `object` is not an object that is a fault, and every member is absent.
     JsonReader(const Json& object, std::string pointer, std::vector<Fault>& faults);
 
     [[nodiscard]] bool has(std::string_view key) const;
@@ -50,15 +53,17 @@ public:
     /// Makes every member that has not been asked for a fault: for the agent protocol, which is strict.
     void refuse_others();
     void fault(std::string_view key, std::string message);
+    /// The same for one element of the array below `key`.
+    void fault(std::string_view key, std::size_t index, std::string message);
     /// The pointer of a member.
     [[nodiscard]] std::string at(std::string_view key) const;
 
 private:
-    const Json* member(std::string_view key);
+    [[nodiscard]] const Json* member(std::string_view key) const;
     const Json& object_;
     std::string pointer_;
     std::vector<Fault>& faults_;
-    std::vector<std::string> asked_;
+    mutable std::vector<std::string> asked_; // what refuse_others() lets pass; a look is not a change
 };
 
 } // namespace linarite::proto

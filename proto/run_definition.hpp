@@ -6,9 +6,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace linarite::proto {
@@ -34,9 +36,9 @@ struct DataReference {
 
 /// `environment.python`, as far as it decides what is installed.
 struct PythonEnvironment {
-    bool user_managed = false;             // nothing is built; the node's own interpreter is used
+    bool user_managed = false; // nothing is built; the node's own interpreter is used
     std::string interpreter_path = "python";
-    std::string python_version;            // "3.8.13" from conda's "python=3.8.13"; "" is any
+    std::string python_version; // "3.8.13" from conda's "python=3.8.13"; "" is any
     std::vector<std::string> channels;
     std::vector<std::string> conda_packages; // specs without python and pip, as written
     std::vector<std::string> pip_packages;   // requirement lines, as written
@@ -55,7 +57,7 @@ struct ContainerSettings {
 /// A run definition that passed every check that needs nothing but itself. Past this type it is trusted.
 struct RunDefinition {
     std::string script;                 // relative to the snapshot's root; empty if `command` is given
-    std::vector<std::string> command;   // ScriptRunConfig(command=...): argv
+    std::vector<std::string> command;   // ScriptRunConfig(command=...): argv; a text became {"/bin/sh", "-c", text}
     std::vector<std::string> arguments; // numbers and booleans already as text
     std::string target;                 // compute target; "" lets the coordinator choose its default
     int node_count = 1;
@@ -73,6 +75,7 @@ struct RunDefinition {
     int max_attempts = 1;
     bool collect_outputs = true;
     std::vector<std::string> watched_folders = {"logs"};
+    bool operator==(const RunDefinition&) const = default;
 };
 
 /// Parses Azure ML's RunConfiguration JSON (also what a .runconfig's YAML becomes). Unknown members are ignored, as the

@@ -30,10 +30,12 @@ struct Manifest {
 inline constexpr std::uint64_t default_snapshot_limit = std::uint64_t{300} << 20U;
 
 nlohmann::json print(const Manifest& manifest);
-/// Checks paths, hashes and sizes, sorts by path, refuses a path named twice or one that is also a folder of another. All faults at once.
+/// Checks paths, hashes and sizes, sorts by path, refuses a path named twice or one that is also a folder of another.
+/// All faults at once.
 Result<Manifest> parse_manifest(const nlohmann::json& document);
-/// SHA-256 of the canonical form.
+/// SHA-256 of the canonical form: the manifest sorted by path, as JSON on one line with sorted keys.
 SnapshotId snapshot_id(const Manifest& manifest);
+/// The sum of all sizes; the largest number there is, if it would be more.
 std::uint64_t total_bytes(const Manifest& manifest);
 /// too_large with the ten largest paths and their sizes if the tree is over `limit` bytes.
 Result<void> check_size(const Manifest& manifest, std::uint64_t limit);

@@ -1,0 +1,139 @@
+// What is wanted of an agent for one run.
+#include "common/hash.hpp"
+#include "proto/message_parts.hpp"
+
+namespace linarite::proto {
+
+namespace {
+
+constexpr std::array wants = {Want::prepare, Want::launch, Want::stop};
+
+GangMember read_member(JsonReader& in) {
+    GangMember member;
+    member.node = NodeName(read_name(in, "node", "node name"));
+    member.host_id = in.text("host_id");
+    member.address = in.text("address");
+    member.work_dir = in.text("work_dir");
+    return member;
+}
+
+DesiredData read_data(JsonReader& in) {
+    constexpr std::array modes = {DataMode::mount, DataMode::download, DataMode::upload};
+    DesiredData data;
+    data.reference.name = in.required_text("name");
+    data.reference.datastore = read_name(in, "datastore", "datastore");
+    data.reference.mode = read_word(in, "mode", modes);
+    data.reference.overwrite = in.boolean("overwrite", false);
+    data.reference.path_on_datastore = in.text("path_on_datastore");
+    data.reference.path_on_compute = in.text("path_on_compute");
+    data.datastore_path = in.text("datastore_path");
+    data.shared = in.boolean("shared", false);
+    return data;
+}
+
+Json print_daemon_ends(const std::map<int, Ending>& ends) {
+    Json out = Json::array();
+    for (const auto& [node_index, ending] : ends) {
+        out.push_back({{"node_index", node_index}, {"ending", print(ending)}});
+    }
+    return out;
+}
+
+std::map<int, Ending> read_daemon_ends(JsonReader& in) {
+    std::map<int, Ending> ends;
+    in.objects("daemon_ends", [&ends](JsonReader& element) {
+        const int node_index = read_int(element, "node_index", 0, most_gang - 1, 0);
+        JsonReader ending = element.object("ending");
+        ends[node_index] = read_ending(ending);
+        ending.refuse_others();
+        element.refuse_others();
+    });
+    return ends;
+}
+
+std::map<std::string, std::string> read_variables(JsonReader& in) {
+    std::map<std::string, std::string> variables;
+    in.members("variables", [&](const std::string& name, const Json& value) {
+        if (value.is_string()) {
+            variables[name] = value.get<std::string>();
+        } else {
+            in.object("variables").fault(name, "must be a string");
+        }
+    });
+    return variables;
+}
+
+} // namespace
+
+Json print(const GangMember& member) {
+    return {{"node", member.node.str()},
+            {"host_id", member.host_id},
+            {"address", member.address},
+            {"work_dir", member.work_dir}};
+}
+
+Json print(const DesiredData& data) {
+    const DataReference& reference = data.reference;
+    return {{"name", reference.name},
+            {"datastore", reference.datastore},
+            {"mode", to_wire(reference.mode)},
+            {"overwrite", reference.overwrite},
+            {"path_on_datastore", reference.path_on_datastore},
+            {"path_on_compute", reference.path_on_compute},
+            {"datastore_path", data.datastore_path},
+            {"shared", data.shared}};
+}
+
+std::string_view to_wire(Want want) {
+    switch (want) {
+    case Want::prepare: return "prepare";
+    case Want::launch: return "launch";
+    case Want::stop: return "stop";
+    }
+    return "";
+}
+
+Json print(const DesiredRun& run) {
+    return {{"run", run.run.str()},
+            {"fence", run.fence},
+            {"attempt", run.attempt},
+            {"want", to_wire(run.want)},
+            {"grace_ms", run.grace.count()},
+            {"stop_reason", run.stop_reason},
+            {"experiment", run.experiment},
+            {"snapshot", run.snapshot.str()},
+            {"definition", run.definition},
+            {"node_index", run.node_index},
+            {"gang", print_list(run.gang)},
+            {"data", print_list(run.data)},
+            {"host_id", run.host_id},
+            {"variables", run.variables},
+            {"daemon_command", run.daemon_command},
+            {"daemon_ends", print_daemon_ends(run.daemon_ends)}};
+}
+
+DesiredRun read_desired(JsonReader& in) {
+    DesiredRun run;
+    run.run = RunId(read_name(in, "run", "run id"));
+    run.fence = in.unsigned_integer("fence", 0);
+    run.attempt = read_int(in, "attempt", 0, most_int, run.attempt);
+    run.want = read_word(in, "want", wants);
+    run.grace = read_ms(in, "grace_ms", run.grace);
+    run.stop_reason = in.text("stop_reason");
+    run.experiment = in.text("experiment");
+    run.snapshot = SnapshotId(in.text("snapshot"));
+    if (!run.snapshot.empty() && !is_sha256_hex(run.snapshot.str())) { // names a folder on the node
+        in.fault("snapshot", "must be 64 lower-case hex digits");
+    }
+    run.definition = in.raw("definition");
+    run.node_index = read_int(in, "node_index", 0, most_gang - 1, 0);
+    run.gang = read_list(in, "gang", read_member);
+    run.data = read_list(in, "data", read_data);
+    run.host_id = in.text("host_id");
+    run.variables = read_variables(in);
+    run.daemon_command = in.text("daemon_command");
+    run.daemon_ends = read_daemon_ends(in);
+    return run;
+}
+
+} // namespace linarite::proto
