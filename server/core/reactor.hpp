@@ -80,7 +80,8 @@ struct Desired {
 
 // ---- actions: what the shell must do, in this order; all of one call go into one store transaction -----------------
 
-/// The run's status moves. `sequence` counts the run's events from 1 (the submit's own NotStarted is 1).
+/// The run's status moves. `sequence` counts the run's events from 1 (the submit's own NotStarted is 1). `attempt` and
+/// `fence` are those after the move; on a move to Queued the fence is the former placement's, which may write no more.
 struct MoveRun {
     RunId run;
     RunStatus from{};
@@ -89,8 +90,10 @@ struct MoveRun {
     int attempt = 0;
     Fence fence = 0;
     Time at{};
-    std::string reason;             // in words, for the event table and for explain
-    std::optional<Outcome> outcome; // latched on entering Finalizing or a terminal status
+    std::string reason; // in words, for the event table and for explain
+    /// Latched on entering Finalizing, a terminal status, or CancelRequested for a time limit. Whether it is good or
+    /// bad stays, but the terminal move may name the culprit better.
+    std::optional<Outcome> outcome;
 };
 /// A gang was placed: fence and nodes are to be stored before any of them hears of it.
 struct AssignRun {
@@ -112,12 +115,12 @@ using Actions = std::vector<Action>;
 
 /// The deadlines of reliability, all in monotonic spans of `now`.
 struct Limits {
-    Millis lease{30'000};             // after the last heartbeat a node is down and its runs are NotResponding
-    Millis lost_after{600'000};       // after which the attempt is lost
+    Millis lease{30'000};              // after the last heartbeat a node is down and its runs are NotResponding
+    Millis lost_after{600'000};        // after which the attempt is lost
     Millis prepare_barrier{3'600'000}; // from Provisioning until every node is ready
-    Millis finalize{3'600'000};       // from Finalizing until every node is done
-    Millis stop{120'000};             // from CancelRequested until every node is done
-    int backfill_depth = 128;         // how many waiting runs get a reservation each pass
+    Millis finalize{3'600'000};        // from Finalizing until every node is done
+    Millis stop{120'000};              // from CancelRequested until every node is done
+    int backfill_depth = 128;          // how many waiting runs get a reservation each pass
     std::size_t queue_length = 100'000;
 };
 
@@ -165,26 +168,31 @@ public:
     Reactor(const Reactor&) = delete;
     Reactor& operator=(const Reactor&) = delete;
 
-    /// Takes back what was stored, before any other call. Queued runs are queued again; runs on nodes keep their
-    /// slots and wait for their agents, which have one lease from `now` to speak up.
+    /// Takes back what was stored, before any other call, nodes first; then call tick once. Queued runs are queued
+    /// again; runs on nodes keep their slots and wait for their agents, which have one lease from `now` to speak up.
+    /// Nothing is placed on a node before its first report(): it may have something left of a run that was given up.
     void restore_node(NodeSpec spec, bool drained, Time now);
     void restore_run(StoredRun run, Time now);
 
     /// A committed NotStarted run enters: NotStarted -> Queued, and onto nodes at once if there is room.
-    /// invalid_argument if the pool can never hold it ("nodeCount 3 ..., compute target 'x' has 2 nodes"), resource_exhausted
-    /// if the queue is full. check_submit says the same beforehand without changing anything.
+    /// invalid_argument with faults for "/target" and "/nodeCount" if the pool can never hold it, resource_exhausted if
+    /// the queue is full. check_submit says the same beforehand without changing anything; submit makes it a Failed
+    /// run.
     [[nodiscard]] Result<void> check_submit(const RunSpec& spec) const;
     Actions submit(RunSpec spec, Time now);
     /// In Finalizing or a terminal status it changes nothing. Unknown ids change nothing.
     Actions cancel(const RunId& id, const std::string& who, Time now);
 
-    /// A node registers, comes back, or changes what it offers. A higher incarnation replaces a lower one, a lower one
-    /// is `gone`. A changed boot id means that its former parts are lost.
+    /// A node registers, comes back, or changes what it offers; cheap if nothing is new, so it may precede every
+    /// report. A higher incarnation replaces a lower one, a lower one is `gone`. A changed boot id means that its
+    /// former parts are lost. A node that was not known gets its first run after its first report().
     Result<Actions> node_up(NodeSpec spec, Time now);
     /// Any word from the node.
     Actions heartbeat(const NodeName& name, Time now);
-    /// The reports of one agent; stale fences are ignored. A run that the agent should have (assigned and already acted on
-    /// before) but does not mention after it restarted is handled by the agent, which always re-creates it.
+    /// All that one agent has, every time, in the order in which it said so. Facts under a stale fence move nothing,
+    /// but what still runs there keeps its slot until the agent does not mention it any more. What an agent was told to
+    /// stop and does not mention twice in a row, it does not have. A run that the agent should have but does not
+    /// mention after it restarted is handled by the agent, which always re-creates it.
     Actions report(const NodeName& name, const std::vector<NodeReport>& reports, Time now);
     Actions set_drained(const NodeName& name, bool drained, Time now);
     /// conflict while it has runs.
@@ -194,7 +202,11 @@ public:
     /// When tick should be called next; nothing: never, until another call.
     [[nodiscard]] std::optional<Time> next_deadline() const;
 
+    /// A part is wanted until its run is terminal; what is left of an attempt that was given up is told to stop until
+    /// it is done. From `exited` on it is always `stop`, so that an agent that forgot does not start the script once
+    /// more.
     [[nodiscard]] std::vector<Desired> desired(const NodeName& name) const;
+    /// Nothing once it is terminal.
     [[nodiscard]] std::optional<RunView> find_run(const RunId& id, Time now) const;
     [[nodiscard]] std::vector<RunView> active_runs(Time now) const; // queued ones in the order of the queue
     [[nodiscard]] std::vector<NodeView> nodes() const;
