@@ -14,8 +14,8 @@
 
 namespace linarite::artifacts {
 
-/// A file that is being received: goes to a temporary file and is renamed into place by commit(). If it is destroyed before,
-/// nothing remains.
+/// A file that is being received: goes to a temporary file and is renamed into place by commit(). If it is destroyed
+/// before, nothing remains.
 class IncomingFile {
 public:
     IncomingFile(IncomingFile&&) noexcept;
@@ -35,14 +35,15 @@ private:
     std::unique_ptr<State> state_;
 };
 
-/// One folder of plain files under names that came from outside: used for runs/<run id>/ and datastores/<name>/. Names were
-/// checked by parse_relative_path; links inside the folder are never followed. Blocking: call it on a file thread.
+/// One folder of plain files under names that came from outside: used for runs/<run id>/ and datastores/<name>/. Names
+/// were checked by parse_relative_path; links inside the folder are never followed. Blocking: call it on a file thread.
 class RunFiles {
 public:
     explicit RunFiles(fs::path root); // made when first written
 
-    /// Bytes that belong at `offset` of a growing file. offset == length appends; an overlap with equal bytes is a no-op; with other
-    /// bytes, or beyond the end, conflict ("'logs/x' has 120 bytes, not 200"). Returns the new length.
+    /// Bytes that belong at `offset` of a growing file. offset == length appends; an overlap with equal bytes is a
+    /// no-op; with other bytes, or beyond the end, conflict ("'logs/x' has 120 bytes, not 200"). Returns the new
+    /// length.
     Result<std::uint64_t> append(const std::string& name, std::uint64_t offset, std::string_view bytes);
     /// Declares a grown file complete: checks its SHA-256 (conflict if it differs) and fsyncs it.
     Result<void> finish(const std::string& name, const std::string& sha256);
@@ -61,6 +62,8 @@ public:
     /// Regular files, sorted by name, at most `limit`.
     [[nodiscard]] Result<std::vector<Entry>> list(const std::string& prefix, std::size_t limit) const;
     Result<void> remove(const std::string& name);
+    /// Deletes temporary files that a crash left; only while nothing is being received here.
+    Result<void> clean_up();
 
 private:
     fs::path root_;

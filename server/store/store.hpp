@@ -11,8 +11,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -22,9 +24,9 @@ namespace linarite::store {
 namespace asio = boost::asio;
 
 /// The only door from coroutines to SQL. Works that are queued while a commit is under way share the next transaction;
-/// each is answered after its COMMIT returned (synchronous=FULL), on the executor that awaits it. A work that returns an
-/// error or throws is rolled back alone (savepoint) and does not disturb the others. A failed COMMIT or fsync aborts
-/// the process: no answer may be given after one.
+/// each is answered after its COMMIT returned (synchronous=FULL), on the executor that awaits it. A work that returns
+/// an error or throws is rolled back alone (savepoint) and does not disturb the others. A full disk fails the whole
+/// transaction with no_space. Any other failure of COMMIT aborts the process: no answer may be given after one.
 class Store {
 public:
     /// Opens and migrates; waits for the database's own recovery. Errors name the file.
@@ -36,15 +38,15 @@ public:
     asio::awaitable<std::invoke_result_t<F, Tables&>> write(F work) {
         using R = std::invoke_result_t<F, Tables&>;
         auto slot = std::make_shared<std::optional<R>>();
-        std::function<bool(Tables&)> job = [slot, work = std::move(work)](Tables& tables) mutable {
-            slot->emplace(work(tables));
-            return slot->value().has_value();
+        Job job = [slot, work = std::move(work)](Tables& tables) mutable {
+            const R& result = slot->emplace(work(tables));
+            return result ? Result<void>() : Result<void>(result.error());
         };
-        const std::string failure = co_await enqueue_write(std::move(job));
-        if (!failure.empty()) {
-            co_return Error(Errc::internal, failure);
+        const Result<void> done = co_await enqueue_write(std::move(job));
+        if (!done) {
+            co_return done.error();
         }
-        co_return std::move(slot->value());
+        co_return std::move(**slot);
     }
 
     /// Runs `work` on the reader thread, in a read transaction of its own. F: Result<T>(const Tables&)... reads only.
@@ -52,14 +54,15 @@ public:
     asio::awaitable<std::invoke_result_t<F, Tables&>> read(F work) {
         using R = std::invoke_result_t<F, Tables&>;
         auto slot = std::make_shared<std::optional<R>>();
-        std::function<void(Tables&)> job = [slot, work = std::move(work)](Tables& tables) mutable {
-            slot->emplace(work(tables));
+        Job job = [slot, work = std::move(work)](Tables& tables) mutable {
+            const R& result = slot->emplace(work(tables));
+            return result ? Result<void>() : Result<void>(result.error());
         };
-        const std::string failure = co_await enqueue_read(std::move(job));
-        if (!failure.empty()) {
-            co_return Error(Errc::internal, failure);
+        const Result<void> done = co_await enqueue_read(std::move(job));
+        if (!done) {
+            co_return done.error();
         }
-        co_return std::move(slot->value());
+        co_return std::move(**slot);
     }
 
     /// Returns once everything that was queued before this call is committed.
@@ -74,9 +77,12 @@ public:
     [[nodiscard]] virtual Counters counters() const = 0;
 
 protected:
-    /// "" or why it failed outside of the work itself.
-    virtual asio::awaitable<std::string> enqueue_write(std::function<bool(Tables&)> job) = 0;
-    virtual asio::awaitable<std::string> enqueue_read(std::function<void(Tables&)> job) = 0;
+    /// A work without its result's type: how it ended.
+    using Job = std::function<Result<void>(Tables&)>;
+    /// The job's own error, or why its transaction failed: no_space if the disk is full (nothing of the batch is
+    /// stored).
+    virtual asio::awaitable<Result<void>> enqueue_write(Job job) = 0;
+    virtual asio::awaitable<Result<void>> enqueue_read(Job job) = 0;
 };
 
 } // namespace linarite::store

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace SQLite {
+namespace SQLite { // NOLINT(readability-identifier-naming): the library's name
 class Database;
 } // namespace SQLite
 
@@ -34,8 +34,8 @@ struct RunRow {
     int max_attempts = 1;
     std::optional<Millis> max_duration;
     SnapshotId snapshot;
-    std::string definition;  // JSON, normalised
-    std::string body_hash;   // SHA-256 of the canonical submit body: makes the same id with another body a conflict
+    std::string definition; // JSON, normalised
+    std::string body_hash;  // SHA-256 of the canonical submit body: makes the same id with another body a conflict
     std::string submitted_by;
     Time created{};
     std::optional<Time> started; // first Running
@@ -86,7 +86,7 @@ struct NodeRow {
 
 struct DatastoreRow {
     std::string name;
-    std::string path; // absolute directory on the coordinator's host
+    std::string path;    // absolute directory on the coordinator's host
     bool shared = false; // every node sees the same directory at this path
     bool is_default = false;
     Time created{};
@@ -98,13 +98,13 @@ struct JoinTokenRow {
 };
 
 struct RunFilter {
-    std::string experiment;               // "" is all
+    std::string experiment;                // "" is all
     std::vector<core::RunStatus> statuses; // empty is all
     std::string target;
-    std::string text;                     // substring of the run id
-    std::optional<Time> before;           // created strictly before (keyset paging, with before_id)
+    std::string text;           // substring of the run id
+    std::optional<Time> before; // created strictly before (keyset paging, with before_id)
     RunId before_id;
-    int limit = 100;                      // at most 500
+    int limit = 100; // at most 500
 };
 
 /// Repositories over one connection. A reader's connection is opened read-only, so its writes fail.

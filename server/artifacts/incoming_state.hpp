@@ -1,0 +1,28 @@
+// server/artifacts/incoming_state.hpp: what an IncomingFile knows until it is committed.
+#pragma once
+
+#include "server/artifacts/run_files.hpp"
+
+namespace linarite::artifacts {
+
+struct IncomingFile::State {
+    UniqueFd root;         // everything else is below it
+    std::string temporary; // relative to the root
+    std::string target;    // relative to the root
+    std::string expected;  // the SHA-256 that it must have, "" if any will do
+    UniqueFd file;
+    Sha256 hash;
+    std::uint64_t size = 0;
+    bool committed = false;
+
+    State() = default;
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State(); // deletes the temporary file, unless it is committed
+
+    /// Opens a new temporary file in the folder `in` ("" is the root).
+    Result<void> start(const std::string& in, mode_t mode);
+    Result<void> rename_into_place();
+};
+
+} // namespace linarite::artifacts
