@@ -3,8 +3,8 @@
 
 #include "common/error.hpp"
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <nlohmann/json.hpp>
 
 #include <chrono>
@@ -32,8 +32,9 @@ struct Response {
     std::string body;
 };
 
-/// One connection, made when first needed and made anew when it broke. Not for two requests at the same time: a second one waits
-/// for nothing, it is a bug. All errors of the transport are `unavailable`, with the address and cause in words.
+/// One connection, made when first needed and made anew when it broke. Not for two requests at the same time: a second
+/// one waits for nothing, it is a bug. All errors of the transport are `unavailable`, with the address and cause in
+/// words.
 class HttpClient {
 public:
     HttpClient(asio::any_io_executor executor, Address address);
@@ -54,8 +55,8 @@ public:
     /// Any status is a success here; the body may be up to 256 MiB.
     asio::awaitable<Result<Response>> send(Request request);
 
-    /// Like send with a JSON answer: a 4xx or 5xx becomes an Error with the server's message and faults (invalid_argument for
-    /// 400, not_found for 404, ...). An empty body is null.
+    /// Like send with a JSON answer: a 4xx or 5xx becomes an Error with the server's message and faults
+    /// (invalid_argument for 400, not_found for 404, ...). An empty body is null.
     asio::awaitable<Result<Json>> call(std::string method, std::string target, Json body = nullptr,
                                        std::chrono::milliseconds timeout = std::chrono::seconds(60));
 
@@ -66,7 +67,8 @@ public:
 
     /// Takes each piece of the answer as it comes; an error from it ends the download and is returned.
     using Sink = std::function<asio::awaitable<Result<void>>(std::string_view piece)>;
-    /// Streams the answer. `request.timeout` bounds the time between two pieces. Statuses over 299 are errors as in `call`.
+    /// Streams the answer. `request.timeout` bounds the time between two pieces. Statuses over 299 are errors as in
+    /// `call`.
     asio::awaitable<Result<Response>> download(Request request, Sink sink);
 
     /// Closes the connection; a pending request ends with `unavailable`.
@@ -74,12 +76,14 @@ public:
 
 private:
     struct State;
-    std::unique_ptr<State> state_;
+    std::shared_ptr<State> state_; // shared with the request under way
 };
 
 /// Percent-encodes one path part, or a path whose '/' stay.
 std::string encode_part(std::string_view part);
 std::string encode_path(std::string_view path);
+/// "?a=1&b=x%20y"; "" without parameters.
+std::string encode_query(const std::map<std::string, std::string>& parameters);
 
 /// One server-sent event.
 struct Event {

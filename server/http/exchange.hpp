@@ -32,8 +32,8 @@ struct Principal {
 /// A request's head, decoded once: percent-encoding resolved, then split, every part checked.
 struct RequestHead {
     beast_http::verb method = beast_http::verb::get;
-    std::string path;                         // decoded, "/api/v1/runs/r1"
-    std::map<std::string, std::string> query; // decoded; a repeated name is a 400
+    std::string path;                              // decoded, "/api/v1/runs/r1"
+    std::map<std::string, std::string> query;      // decoded; a repeated name is a 400
     std::map<std::string, std::string> parameters; // from the route's pattern ("{id}", "{path...}")
     std::map<std::string, std::string> headers;    // names in lower case
     std::optional<std::uint64_t> content_length;   // nothing: no body or chunked
@@ -41,8 +41,8 @@ struct RequestHead {
     std::string peer; // "127.0.0.1:4711"
 };
 
-/// One request being answered. Exactly one of reply*, start_stream is called; if a handler returns without, the client gets
-/// a 500. Memory per exchange does not depend on body sizes. A client that is gone shows as an error of the write.
+/// One request being answered. Exactly one of reply*, start_stream is called; if a handler returns without, the client
+/// gets a 500. Memory per exchange does not depend on body sizes. A client that is gone shows as an error of the write.
 class Exchange {
 public:
     virtual ~Exchange() = default;
@@ -57,8 +57,8 @@ public:
 
     virtual asio::awaitable<void> reply_json(beast_http::status status, const nlohmann::json& body) = 0;
     virtual asio::awaitable<void> reply_text(beast_http::status status, std::string content_type, std::string body) = 0;
-    /// {"error":{"code","message","details":[{"target":pointer,"message"}]}} with the status that Errc maps to. Internal errors
-    /// are logged and answered without their detail.
+    /// {"error":{"code","message","details":[{"target":pointer,"message"}]}} with the status that Errc maps to.
+    /// Internal errors are logged and answered without their detail.
     virtual asio::awaitable<void> reply_error(const Error& error) = 0;
     /// A file, or the part that the Range header asks for; HEAD gives the head alone. `size` is what may be served of
     /// it (a growing file is served up to the size known when asked). `etag` without quotes, "" for none.

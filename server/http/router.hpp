@@ -14,7 +14,8 @@ namespace linarite::http {
 /// Must complete one answer on the exchange. The exchange outlives the coroutine.
 using Handler = std::function<asio::awaitable<void>(Exchange&)>;
 
-/// Patterns are of the form "/api/v1/runs/{id}/files/{path...}": "{x}" takes one part, "{x...}" takes the rest (at least one).
+/// Patterns are of the form "/api/v1/runs/{id}/files/{path...}": "{x}" takes one part, "{x...}" takes the rest (at
+/// least one).
 class Router {
 public:
     Router();
@@ -28,10 +29,14 @@ public:
     struct Match {
         const Handler* handler = nullptr;
         std::map<std::string, std::string> parameters;
-        std::string route; // the pattern, for metrics
+        std::string route;                                // the pattern, for metrics
+        const std::set<Principal::Role>* roles = nullptr; // who may call
     };
-    /// not_found (404), invalid_argument with `allowed` filled (405: the path is known with other methods), forbidden (403). HEAD
-    /// finds the GET route.
+    /// The route, whoever asks: not_found, or invalid_argument with `allowed` filled.
+    Result<Match> locate(beast_http::verb method, const std::string& path,
+                         std::vector<beast_http::verb>* allowed) const;
+    /// not_found (404), invalid_argument with `allowed` filled (405: the path is known with other methods), forbidden
+    /// (403). HEAD finds the GET route.
     Result<Match> find(beast_http::verb method, const std::string& path, Principal::Role role,
                        std::vector<beast_http::verb>* allowed) const;
 

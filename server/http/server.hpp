@@ -31,10 +31,13 @@ struct ServerLimits {
     std::uint64_t slow_bytes = 30U << 10U; // a streamed body must bring this many bytes in `slow_window`
     std::chrono::milliseconds slow_window{30'000};
     std::chrono::milliseconds idle{60'000};
+    std::chrono::milliseconds write_time{30'000}; // without any progress of an answer
+    std::size_t unread_body =
+        64U << 10U; // of a body that nobody wanted is read and dropped, else the connection is closed
     std::size_t requests_per_connection = 10'000;
     std::size_t connections = 10'000;
     std::size_t connections_per_address = 1'024;
-    int failed_logins_per_minute = 10; // per address, then 429
+    int failed_logins_per_minute = 10; // per address, then 429; valid tokens pass
 };
 
 struct ListenAddress {
@@ -51,7 +54,8 @@ public:
 
     /// Binds and accepts; gives the port that was chosen. `tls` null is plain http, refused for non-loopback addresses.
     Result<unsigned short> listen(const ListenAddress& address, std::shared_ptr<asio::ssl::context> tls);
-    /// Stops accepting, tells streams that the server stops, closes idle connections; returns when all are gone or after `grace`.
+    /// Stops accepting, tells streams that the server stops, closes idle connections; returns when all are gone or
+    /// after `grace`.
     asio::awaitable<void> stop(std::chrono::milliseconds grace);
 
     struct Counters {
@@ -67,7 +71,8 @@ private:
     std::shared_ptr<State> state_;
 };
 
-/// Makes ca.pem, ca.key, server.pem and server.key below `folder` if they are missing, keys 0600, valid for localhost, 127.0.0.1,
+/// Makes ca.pem, ca.key, server.pem and server.key below `folder` if they are missing, keys 0600, valid for localhost,
+/// 127.0.0.1,
 /// ::1, this host's name and `names`; the server certificate is made anew if it lacks a name or ends within 30 days.
 Result<void> ensure_certificates(const std::filesystem::path& folder, const std::vector<std::string>& names);
 /// A server context, TLS 1.2 or newer, of the certificates below `folder`.
