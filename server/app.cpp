@@ -1,0 +1,235 @@
+#include "server/app.hpp"
+
+#include "common/files.hpp"
+#include "common/hash.hpp"
+#include "common/host.hpp"
+#include "proto/json_reader.hpp"
+#include "server/native/api.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <unistd.h>
+
+namespace linarite::server {
+
+using namespace std::chrono_literals;
+
+struct App::Parts {
+    Parts(asio::io_context& io, Options given, FileLock taken)
+        : options(std::move(given)), lock(std::move(taken)), loop(io) {}
+
+    Options options;
+    FileLock lock;
+    asio::io_context& loop;
+    SystemClock clock;
+    std::string admin_token;
+    std::string https_url;
+    std::string http_url;
+    asio::thread_pool files{1};
+    std::unique_ptr<store::Store> store;
+    std::unique_ptr<service::Scheduler> scheduler;
+    std::unique_ptr<service::Runs> runs;
+    std::unique_ptr<service::RunStorage> storage;
+    std::unique_ptr<service::Snapshots> snapshots;
+    std::unique_ptr<service::Datastores> datastores;
+    std::unique_ptr<service::Nodes> nodes;
+    std::unique_ptr<http::Server> server;
+
+    [[nodiscard]] asio::awaitable<Result<void>> open();
+    [[nodiscard]] Result<void> load_admin_token();
+    [[nodiscard]] Result<void> listen();
+    [[nodiscard]] Result<void> write_endpoint();
+    [[nodiscard]] proto::JoinString join_template() const;
+    asio::awaitable<Result<http::Principal>> authenticate(std::string token);
+};
+
+namespace {
+
+Result<void> make_data_folders(const DataDir& data) {
+    if (auto made = make_folders(data.root(), 0700); !made) {
+        return made;
+    }
+    for (const fs::path& folder : {data.tls(), data.runs(), data.snapshots(), data.datastores()}) {
+        if (auto made = make_folders(folder, 0700); !made) {
+            return made;
+        }
+    }
+    return {};
+}
+
+bool is_loopback(const std::string& host) {
+    return host == "::1" || host.starts_with("127.");
+}
+
+// "0.0.0.0" is where we listen, not where others find us.
+std::string reachable_host(const std::string& listen_host) {
+    if (listen_host == "0.0.0.0" || listen_host == "::") {
+        return host_name();
+    }
+    return listen_host.find(':') == std::string::npos ? listen_host : "[" + listen_host + "]";
+}
+
+} // namespace
+
+Result<void> App::Parts::load_admin_token() {
+    const fs::path path = options.data.token();
+    const auto known = read_file(path, 4096);
+    if (known && known->size() >= 64) {
+        admin_token = known->substr(0, 64);
+        return {};
+    }
+    admin_token = random_hex(32);
+    return write_file_durably(path, admin_token + "\n", 0600);
+}
+
+asio::awaitable<Result<http::Principal>> App::Parts::authenticate(std::string token) {
+    if (equal_in_constant_time(token, admin_token)) {
+        co_return http::Principal{http::Principal::Role::admin, "admin"};
+    }
+    const NodeName node = nodes->authenticate(token);
+    if (!node.empty()) {
+        co_return http::Principal{http::Principal::Role::agent, node.str()};
+    }
+    co_return Error(Errc::unauthorized, "unknown token");
+}
+
+asio::awaitable<Result<void>> App::Parts::open() {
+    auto opened = store::Store::open(options.data.history().string());
+    if (!opened) {
+        co_return opened.error();
+    }
+    store = std::move(*opened);
+    scheduler = std::make_unique<service::Scheduler>(loop, *store, clock,
+                                                     service::SchedulerSettings{options.limits, host_id()});
+    runs = std::make_unique<service::Runs>(*store, *scheduler, clock);
+    storage = std::make_unique<service::RunStorage>(*store, *scheduler, clock, files, options.data);
+    snapshots = std::make_unique<service::Snapshots>(*store, clock, files, options.data);
+    datastores = std::make_unique<service::Datastores>(*store, clock, files, options.data);
+    nodes = std::make_unique<service::Nodes>(*store, *scheduler, clock);
+    if (auto done = co_await scheduler->restore(); !done) {
+        co_return done;
+    }
+    if (auto done = co_await nodes->restore(); !done) {
+        co_return done;
+    }
+    co_return co_await datastores->ensure_default();
+}
+
+proto::JoinString App::Parts::join_template() const {
+    const auto ca = read_file(options.data.tls() / "ca.pem");
+    return proto::JoinString{https_url, "", ca ? *ca : ""};
+}
+
+Result<void> App::Parts::listen() {
+    std::vector<std::string> names = options.names;
+    if (!is_loopback(options.listen_host)) {
+        names.push_back(reachable_host(options.listen_host));
+    }
+    if (auto made = http::ensure_certificates(options.data.tls(), names); !made) {
+        return made;
+    }
+    const auto tls = http::load_certificates(options.data.tls());
+    if (!tls) {
+        return tls.error();
+    }
+    auto api = std::make_shared<native::Api>(
+        native::Api{*store, *scheduler, *runs, *storage, *snapshots, *datastores, *nodes, files, options.data,
+                    options.version, [this] { return join_template(); }, [this] { return server->counters(); }});
+    http::Router router;
+    native::add_routes(router, api);
+    names.push_back(host_name());
+    server = std::make_unique<http::Server>(
+        loop, std::move(router), [this](std::string token) { return authenticate(std::move(token)); },
+        options.http_limits, names);
+    const auto https = server->listen({options.listen_host, options.https_port}, *tls);
+    if (!https) {
+        return https.error().within("listen on " + options.listen_host + " port " + std::to_string(options.https_port) +
+                                    " (choose another with --https-port; 0 takes any free one)");
+    }
+    const auto http = server->listen({"127.0.0.1", options.http_port}, nullptr);
+    if (!http) {
+        return http.error().within("listen on 127.0.0.1 port " + std::to_string(options.http_port) +
+                                   " (choose another with --http-port; 0 takes any free one)");
+    }
+    https_url = "https://" + reachable_host(options.listen_host) + ":" + std::to_string(*https);
+    http_url = "http://127.0.0.1:" + std::to_string(*http);
+    return {};
+}
+
+Result<void> App::Parts::write_endpoint() {
+    proto::Endpoint endpoint;
+    endpoint.pid = ::getpid();
+    endpoint.https_url = https_url;
+    endpoint.http_url = http_url;
+    endpoint.ca_file = (options.data.tls() / "ca.pem").string();
+    endpoint.version = options.version;
+    return write_file_durably(options.data.endpoint(), proto::print_json_pretty(proto::print(endpoint)) + "\n", 0644);
+}
+
+App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+App::~App() = default;
+
+asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, Options options) {
+    if (auto made = make_data_folders(options.data); !made) {
+        co_return made.error();
+    }
+    auto lock = FileLock::take(options.data.root() / "coordinator.lock");
+    if (!lock) {
+        if (lock.error().code() == Errc::conflict) {
+            co_return Error(Errc::conflict, "a coordinator already runs on data directory '" +
+                                                options.data.root().string() + "': " + lock.error().detail());
+        }
+        co_return lock.error();
+    }
+    auto parts = std::make_unique<Parts>(io, std::move(options), std::move(*lock));
+    if (auto done = parts->load_admin_token(); !done) {
+        co_return done.error();
+    }
+    if (auto done = co_await parts->open(); !done) {
+        co_return done.error();
+    }
+    if (auto done = parts->listen(); !done) {
+        co_return done.error();
+    }
+    if (auto done = parts->write_endpoint(); !done) {
+        co_return done.error();
+    }
+    spdlog::info("coordinator ready: data={} https={} http={}", parts->options.data.root().string(), parts->https_url,
+                 parts->http_url);
+    co_return std::unique_ptr<App>(new App(std::move(parts)));
+}
+
+const std::string& App::https_url() const {
+    return parts_->https_url;
+}
+const std::string& App::http_url() const {
+    return parts_->http_url;
+}
+
+asio::awaitable<Result<std::string>> App::make_join_string() {
+    const auto token = co_await parts_->nodes->make_join_token();
+    if (!token) {
+        co_return token.error();
+    }
+    proto::JoinString join = parts_->join_template();
+    join.token = *token;
+    co_return proto::print(join);
+}
+
+asio::awaitable<bool> App::knows_node(std::string name) {
+    const auto rows = co_await parts_->nodes->list();
+    co_return rows&& std::any_of(rows->begin(), rows->end(),
+                                 [&](const store::NodeRow& row) { return row.name.str() == name; });
+}
+
+asio::awaitable<void> App::stop() {
+    std::error_code ec;
+    fs::remove(parts_->options.data.endpoint(), ec);
+    parts_->scheduler->stop();
+    co_await parts_->server->stop(5s);
+    co_await parts_->store->flushed();
+    parts_->files.join();
+    spdlog::info("coordinator stopped");
+}
+
+} // namespace linarite::server

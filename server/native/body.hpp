@@ -1,0 +1,32 @@
+// server/native/body.hpp: a request's body, piece by piece, into something that takes it.
+#pragma once
+
+#include "server/http/exchange.hpp"
+
+#include <string>
+
+namespace linarite::native {
+
+inline constexpr std::size_t body_piece_bytes = std::size_t{128} << 10U;
+
+/// Calls receiver.feed(bytes) with all of the body; both outlive the coroutine. Memory does not depend on the body's
+/// size.
+template <class Receiver>
+boost::asio::awaitable<Result<void>> feed_body(http::Exchange& exchange, Receiver& receiver) {
+    std::string piece;
+    for (;;) {
+        piece.resize(body_piece_bytes);
+        const auto read = co_await exchange.read_some(boost::asio::buffer(piece));
+        if (!read) {
+            co_return read.error();
+        }
+        if (*read == 0) {
+            co_return Result<void>{};
+        }
+        if (auto fed = co_await receiver.feed(std::string_view(piece).substr(0, *read)); !fed) {
+            co_return fed;
+        }
+    }
+}
+
+} // namespace linarite::native

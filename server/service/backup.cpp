@@ -1,0 +1,68 @@
+#include "server/service/backup.hpp"
+
+#include "common/files.hpp"
+#include "server/artifacts/run_files.hpp"
+
+namespace linarite::service {
+namespace {
+
+Result<void> copy_tree(const fs::path& from, const fs::path& to) {
+    std::error_code ec;
+    if (!fs::exists(from, ec)) {
+        return {};
+    }
+    fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::skip_symlinks, ec);
+    if (ec) {
+        return Error(Errc::internal, "copy '" + from.string() + "': " + ec.message());
+    }
+    return {};
+}
+
+Result<std::uint64_t> copy_files(const DataDir& data, const DataDir& to) {
+    const std::pair<fs::path, fs::path> parts[] = {
+        {data.snapshots(), to.snapshots()},   {data.runs(), to.runs()},
+        {data.datastores(), to.datastores()}, {data.tls(), to.tls()},
+        {data.token(), to.token()},
+    };
+    for (const auto& [from, target] : parts) {
+        if (auto copied = copy_tree(from, target); !copied) {
+            return copied.error();
+        }
+    }
+    if (auto synced = artifacts::sync_all(to.root()); !synced) {
+        return synced.error();
+    }
+    std::uint64_t bytes = 0;
+    std::error_code ec;
+    for (const auto& entry : fs::recursive_directory_iterator(to.root(), ec)) {
+        if (entry.is_regular_file(ec)) {
+            bytes += entry.file_size(ec);
+        }
+    }
+    return bytes;
+}
+
+} // namespace
+
+asio::awaitable<Result<std::uint64_t>> back_up(store::Store& store, asio::thread_pool& pool, DataDir data,
+                                               std::string directory) {
+    const DataDir to{fs::path(directory)};
+    auto make = [to]() -> Result<void> {
+        std::error_code ec;
+        if (!to.root().is_absolute() || fs::exists(to.root(), ec)) {
+            return Error(
+                {Fault{"/directory", "'" + to.root().string() + "' must be an absolute path where nothing is yet"}});
+        }
+        return make_folders(to.root(), 0700);
+    };
+    if (auto made = co_await on_pool(pool, std::move(make)); !made) {
+        co_return made.error();
+    }
+    if (auto copied = co_await store.backup(to.history().string()); !copied) {
+        co_return copied.error();
+    }
+    auto files = [data, to] { return copy_files(data, to); };
+    co_return co_await on_pool(pool, std::move(files));
+}
+
+} // namespace linarite::service

@@ -1,0 +1,94 @@
+#include "server/service/datastores.hpp"
+
+namespace linarite::service {
+namespace {
+
+constexpr std::size_t listed_files = 1'000'000;
+
+} // namespace
+
+Datastores::Datastores(store::Store& store, const Clock& clock, asio::thread_pool& pool, DataDir data)
+    : store_(store), clock_(clock), pool_(pool), data_(std::move(data)) {}
+
+asio::awaitable<Result<void>> Datastores::ensure_default() {
+    const auto made = co_await create("workspaceblobstore", "", false);
+    if (!made) {
+        co_return made.error();
+    }
+    co_return Result<void>{};
+}
+
+asio::awaitable<Result<std::vector<store::DatastoreRow>>> Datastores::list() {
+    co_return co_await store_.read([](store::Tables& tables) { return tables.list_datastores(); });
+}
+
+asio::awaitable<Result<store::DatastoreRow>> Datastores::find(std::string name) {
+    co_return co_await store_.read([name](store::Tables& tables) { return tables.find_datastore(name); });
+}
+
+asio::awaitable<Result<store::DatastoreRow>> Datastores::create(std::string name, std::string path, bool shared) {
+    const auto checked = parse_name(name, "datastore");
+    if (!checked) {
+        co_return Error({Fault{"/name", checked.error().detail()}});
+    }
+    const bool ours = path.empty();
+    const fs::path folder = ours ? data_.datastores() / name : fs::path(path);
+    auto prepare = [folder, ours]() -> Result<void> {
+        if (ours) {
+            return make_folders(folder);
+        }
+        std::error_code ec;
+        if (!folder.is_absolute() || !fs::is_directory(folder, ec)) {
+            return Error({Fault{"/path", "'" + folder.string() +
+                                             "' is not an absolute path of a directory on the coordinator's host"}});
+        }
+        return {};
+    };
+    if (auto ready = co_await on_pool(pool_, std::move(prepare)); !ready) {
+        co_return ready.error();
+    }
+    store::DatastoreRow row{name, folder.string(), shared, name == "workspaceblobstore", clock_.now()};
+    auto put = [row](store::Tables& tables) -> Result<void> { return tables.put_datastore(row); };
+    if (auto stored = co_await store_.write(std::move(put)); !stored) {
+        co_return stored.error();
+    }
+    co_return row;
+}
+
+asio::awaitable<Result<std::vector<artifacts::RunFiles::Entry>>> Datastores::files(std::string name,
+                                                                                   std::string prefix) {
+    const auto row = co_await find(std::move(name));
+    if (!row) {
+        co_return row.error();
+    }
+    auto work = [path = row->path, prefix] { return artifacts::RunFiles(path).list(prefix, listed_files); };
+    co_return co_await on_pool(pool_, std::move(work));
+}
+
+asio::awaitable<Result<Datastores::Located>> Datastores::locate(std::string name, std::string file) {
+    const auto row = co_await find(std::move(name));
+    if (!row) {
+        co_return row.error();
+    }
+    auto work = [path = row->path, file]() -> Result<Located> {
+        const artifacts::RunFiles files(path);
+        auto located = files.locate(file);
+        auto size = files.size(file);
+        if (!located || !size) {
+            return located ? size.error() : located.error();
+        }
+        return Located{*located, *size};
+    };
+    co_return co_await on_pool(pool_, std::move(work));
+}
+
+asio::awaitable<Result<artifacts::IncomingFile>> Datastores::receive(std::string name, std::string file) {
+    const auto row = co_await find(std::move(name));
+    if (!row) {
+        co_return row.error();
+    }
+    auto work = [path = row->path, file] { return artifacts::RunFiles(path).create(file); };
+    co_return co_await on_pool(pool_, std::move(work));
+}
+
+} // namespace linarite::service

@@ -1,0 +1,42 @@
+// server/service/datastores.hpp: use cases on datastores: named directories of plain files.
+#pragma once
+
+#include "common/data_dir.hpp"
+#include "server/artifacts/run_files.hpp"
+#include "server/service/async.hpp"
+#include "server/store/store.hpp"
+
+#include <string>
+#include <vector>
+
+namespace linarite::service {
+
+class Datastores {
+public:
+    Datastores(store::Store& store, const Clock& clock, asio::thread_pool& pool, DataDir data);
+
+    /// Makes the default one, workspaceblobstore, if there is none.
+    asio::awaitable<Result<void>> ensure_default();
+    asio::awaitable<Result<std::vector<store::DatastoreRow>>> list();
+    asio::awaitable<Result<store::DatastoreRow>> find(std::string name);
+    /// `path` "" is a directory of our own. A given one must be an existing absolute directory. The same again is no
+    /// error.
+    asio::awaitable<Result<store::DatastoreRow>> create(std::string name, std::string path, bool shared);
+    asio::awaitable<Result<std::vector<artifacts::RunFiles::Entry>>> files(std::string name, std::string prefix);
+    struct Located {
+        std::filesystem::path path;
+        std::uint64_t size = 0;
+    };
+    asio::awaitable<Result<Located>> locate(std::string name, std::string file);
+    /// A file that is being received; append and commit it on the pool (see pool()).
+    asio::awaitable<Result<artifacts::IncomingFile>> receive(std::string name, std::string file);
+    [[nodiscard]] asio::thread_pool& pool() { return pool_; }
+
+private:
+    store::Store& store_;
+    const Clock& clock_;
+    asio::thread_pool& pool_;
+    DataDir data_;
+};
+
+} // namespace linarite::service

@@ -1,0 +1,130 @@
+#include "server/service/run_rows.hpp"
+
+#include "proto/run_definition.hpp"
+
+namespace linarite::service {
+
+core::NodeSpec node_spec(const store::NodeRow& row) {
+    return core::NodeSpec{row.name, targets_of(row.labels, row.gpus), row.slots, row.incarnation, row.boot_id};
+}
+
+core::RunSpec run_spec(const store::RunRow& row) {
+    core::RunSpec spec;
+    spec.id = row.id;
+    spec.target = row.target;
+    spec.node_count = row.node_count;
+    spec.priority = row.priority;
+    spec.submitted = row.created;
+    spec.max_duration = row.max_duration;
+    spec.max_attempts = row.max_attempts;
+    return spec;
+}
+
+core::StoredRun stored_run(const store::RunRow& row) {
+    core::StoredRun run;
+    run.spec = run_spec(row);
+    run.status = row.status;
+    run.before_not_responding = row.before_not_responding;
+    run.sequence = row.sequence;
+    run.attempt = row.attempt;
+    run.fence = row.fence;
+    run.nodes = row.nodes;
+    run.outcome = row.outcome;
+    run.changed = row.changed;
+    run.running_since = row.started;
+    return run;
+}
+
+core::Outcome outcome_of(const NodeName& node, const proto::Ending& ending) {
+    core::Outcome outcome;
+    outcome.started = ending.started;
+    outcome.exit_code = ending.exit_code;
+    outcome.signal = ending.signal;
+    outcome.out_of_memory = ending.out_of_memory;
+    outcome.timed_out = ending.timed_out;
+    outcome.stopped = ending.stopped;
+    outcome.rank = ending.rank;
+    outcome.node = node;
+    outcome.code = ending.code;
+    outcome.message = ending.message;
+    return outcome;
+}
+
+core::NodeReport node_report(const NodeName& node, const proto::RunReport& report) {
+    core::NodeReport out;
+    out.run = report.run;
+    out.fence = report.fence;
+    switch (report.phase) {
+    case proto::Phase::preparing: out.phase = core::NodePhase::preparing; break;
+    case proto::Phase::ready: out.phase = core::NodePhase::ready; break;
+    case proto::Phase::launched: out.phase = core::NodePhase::launched; break;
+    case proto::Phase::exited: out.phase = core::NodePhase::exited; break;
+    case proto::Phase::done: out.phase = core::NodePhase::done; break;
+    }
+    out.detail = report.detail;
+    if (report.ending) {
+        out.outcome = outcome_of(node, *report.ending);
+    }
+    return out;
+}
+
+void update_node_row(store::NodeRow& row, const proto::SyncRequest& request, Time now) {
+    row.incarnation = request.incarnation;
+    row.boot_id = request.boot_id;
+    row.host_id = request.host_id;
+    row.address = request.address;
+    row.version = request.version;
+    row.cores = request.resources.cores;
+    row.memory_bytes = request.resources.memory_bytes;
+    row.gpus = request.resources.gpus;
+    row.slots = request.resources.slots;
+    row.labels = request.resources.labels;
+    row.last_seen = now;
+}
+
+std::set<std::string> targets_of(const std::vector<std::string>& labels, int gpus) {
+    std::set<std::string> targets{"cpu-cluster", "local"};
+    if (gpus > 0) {
+        targets.insert("gpu-cluster");
+    }
+    constexpr std::string_view prefix = "target=";
+    for (const std::string& label : labels) {
+        if (label.starts_with(prefix) && label.size() > prefix.size()) {
+            targets.insert(label.substr(prefix.size()));
+        }
+    }
+    return targets;
+}
+
+std::vector<proto::DesiredData> desired_data(const store::RunRow& row,
+                                             const std::map<std::string, store::DatastoreRow>& datastores) {
+    std::vector<proto::DesiredData> out;
+    const auto definition = proto::parse_run_definition(proto::Json::parse(row.definition, nullptr, false));
+    if (!definition) {
+        return out;
+    }
+    for (const proto::DataReference& reference : definition->data) {
+        if (const auto found = datastores.find(reference.datastore); found != datastores.end()) {
+            out.push_back({reference, found->second.path, found->second.shared});
+        }
+    }
+    return out;
+}
+
+std::map<std::string, std::string> run_variables(const store::RunRow& row) {
+    // The token and the service's address are absent on purpose: without them the SDK's Run.get_context() is an offline
+    // run that prints what it logs; with an address that does not speak its protocol it would fail.
+    return {
+        {"AZUREML_RUN_ID", row.id.str()},
+        {"AZUREML_EXPERIMENT_NAME", row.experiment},
+        {"AZUREML_ARM_PROJECT_NAME", row.experiment},
+        {"AZUREML_ARM_SUBSCRIPTION", "00000000-0000-0000-0000-000000000000"},
+        {"AZUREML_ARM_RESOURCEGROUP", "local"},
+        {"AZUREML_ARM_WORKSPACE_NAME", "linarite"},
+        {"AZUREML_NODE_COUNT", std::to_string(row.node_count)},
+        {"AZUREML_OUTPUT_DIRECTORY", "./outputs"},
+        {"AZUREML_TARGET_TYPE", "batchai"},
+    };
+}
+
+} // namespace linarite::service

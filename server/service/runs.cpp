@@ -1,0 +1,316 @@
+#include "server/service/runs.hpp"
+
+#include "common/hash.hpp"
+#include "proto/json_reader.hpp"
+#include "server/service/run_rows.hpp"
+
+#include <algorithm>
+
+namespace linarite::service {
+namespace {
+
+constexpr std::size_t manifests_kept = 256;
+constexpr const char* default_target = "cpu-cluster";
+
+bool names_a_file(const proto::Manifest& manifest, const std::string& path) {
+    return std::any_of(manifest.files.begin(), manifest.files.end(),
+                       [&](const proto::SnapshotFile& file) { return file.path == path; });
+}
+
+// A few scripts of the snapshot, so that a mistyped name is seen at once.
+std::string scripts_in(const proto::Manifest& manifest) {
+    std::string names;
+    int count = 0;
+    for (const proto::SnapshotFile& file : manifest.files) {
+        if (file.path.ends_with(".py") && count < 8) {
+            names += (count++ == 0 ? "" : ", ") + file.path;
+        }
+    }
+    return names.empty() ? "; it has no Python scripts" : "; its Python scripts are: " + names;
+}
+
+void check_launch(const proto::RunDefinition& definition, std::vector<Fault>& faults) {
+    if (definition.launch == proto::LaunchKind::process_group ||
+        definition.launch == proto::LaunchKind::parameter_server) {
+        faults.push_back(
+            {"/definition/communicator",
+             "communicator '" + definition.communicator +
+                 "' is not supported yet; use MPI (communicator \"IntelMpi\" or \"Mpi\") or a single process"});
+    }
+}
+
+void check_data(const proto::RunDefinition& definition, const std::map<std::string, store::DatastoreRow>& datastores,
+                std::vector<Fault>& faults) {
+    for (const proto::DataReference& reference : definition.data) {
+        if (datastores.contains(reference.datastore)) {
+            continue;
+        }
+        std::string names;
+        for (const auto& [name, row] : datastores) {
+            names += (names.empty() ? "" : ", ") + name;
+        }
+        faults.push_back({"/definition/dataReferences/" + reference.name + "/dataStoreName",
+                          "datastore '" + reference.datastore + "' does not exist; there are: " + names});
+    }
+}
+
+void check_script(const proto::RunDefinition& definition, const proto::Manifest& manifest, std::vector<Fault>& faults) {
+    if (!definition.script.empty() && !names_a_file(manifest, definition.script)) {
+        faults.push_back({"/definition/script", "entry script '" + definition.script +
+                                                    "' is not in the source directory" + scripts_in(manifest)});
+    }
+}
+
+void add_faults(const Error& error, const std::string& pointer, std::vector<Fault>& faults) {
+    if (error.faults().empty()) {
+        faults.push_back({pointer, error.detail()});
+    }
+    for (const Fault& fault : error.faults()) {
+        faults.push_back({pointer + fault.pointer, fault.message});
+    }
+}
+
+void check_names(const SubmitRequest& request, std::vector<Fault>& faults) {
+    if (const auto name = parse_name(request.experiment, "experiment"); !name) {
+        add_faults(name.error(), "/experiment", faults);
+    }
+    if (request.id.empty()) {
+        return;
+    }
+    if (const auto name = parse_name(request.id.str(), "run id"); !name) {
+        add_faults(name.error(), "/run_id", faults);
+    }
+}
+
+std::map<std::string, store::DatastoreRow> by_name(std::vector<store::DatastoreRow> rows) {
+    std::map<std::string, store::DatastoreRow> out;
+    for (store::DatastoreRow& row : rows) {
+        out.emplace(row.name, row);
+    }
+    return out;
+}
+
+} // namespace
+
+std::vector<std::string> warnings_of(const proto::RunDefinition& definition) {
+    std::vector<std::string> warnings;
+    if (!definition.container.base_image.empty() && definition.container.use_docker) {
+        warnings.push_back(
+            "image '" + definition.container.base_image +
+            "': nodes run this without a container if the image is one of Azure's own, and refuse it otherwise");
+    }
+    if (!definition.python.python_version.empty() && !definition.python.user_managed) {
+        warnings.push_back("python " + definition.python.python_version +
+                           ": a node that does not have it takes the nearest version that it has");
+    }
+    return warnings;
+}
+
+Runs::Runs(store::Store& store, Scheduler& scheduler, const Clock& clock)
+    : store_(store), scheduler_(scheduler), clock_(clock) {}
+
+asio::awaitable<Result<std::shared_ptr<const proto::Manifest>>> Runs::manifest_of(SnapshotId id) {
+    if (const auto known = manifests_.find(id); known != manifests_.end()) {
+        co_return known->second;
+    }
+    auto read = [id](store::Tables& tables) { return tables.find_snapshot(id); };
+    const auto text = co_await store_.read(std::move(read));
+    if (!text) {
+        co_return text.error();
+    }
+    auto manifest = proto::parse_manifest(proto::Json::parse(*text, nullptr, false));
+    if (!manifest) {
+        co_return Error(Errc::internal, "the manifest of snapshot '" + id.str() + "' is damaged");
+    }
+    if (manifests_.size() >= manifests_kept) {
+        manifests_.clear();
+    }
+    auto kept = std::make_shared<const proto::Manifest>(std::move(*manifest));
+    manifests_[id] = kept;
+    co_return kept;
+}
+
+store::RunRow Runs::make_row(const SubmitRequest& request, const proto::RunDefinition& definition) const {
+    store::RunRow row;
+    row.experiment = request.experiment;
+    row.target = definition.target;
+    row.node_count = definition.node_count;
+    row.processes_per_node = definition.processes_per_node;
+    row.priority = definition.priority;
+    row.max_attempts = definition.max_attempts;
+    row.max_duration = definition.max_duration;
+    row.snapshot = request.snapshot;
+    row.definition = proto::print_json(proto::print_run_definition(definition));
+    row.body_hash = sha256_hex(row.experiment + "\n" + row.snapshot.str() + "\n" + row.definition);
+    row.submitted_by = request.submitted_by;
+    row.created = clock_.now();
+    row.changed = row.created;
+    row.sequence = 1;
+    row.id = request.id.empty() ? make_run_id(row.experiment, to_ms(row.created) / 1000) : request.id;
+    return row;
+}
+
+asio::awaitable<Result<Runs::Prepared>> Runs::prepare(SubmitRequest request) {
+    std::vector<Fault> faults;
+    check_names(request, faults);
+    const auto manifest = co_await manifest_of(request.snapshot);
+    if (!manifest) {
+        faults.push_back({"/snapshot", "snapshot '" + request.snapshot.str() + "' is not here: send it first"});
+    }
+    auto list = co_await store_.read([](store::Tables& tables) { return tables.list_datastores(); });
+    if (!list) {
+        co_return list.error();
+    }
+    const std::map<std::string, store::DatastoreRow> datastores = by_name(std::move(*list));
+    auto parsed = proto::parse_run_definition(request.definition);
+    if (!parsed) {
+        add_faults(parsed.error(), "/definition", faults);
+        co_return Error(std::move(faults));
+    }
+    if (parsed->target.empty()) {
+        parsed->target = default_target;
+    }
+    check_launch(*parsed, faults);
+    check_data(*parsed, datastores, faults);
+    if (manifest) {
+        check_script(*parsed, **manifest, faults);
+    }
+    Prepared prepared{make_row(request, *parsed), {}};
+    if (const auto fits = scheduler_.check_submit(run_spec(prepared.row)); !fits) {
+        if (fits.error().code() != Errc::invalid_argument) {
+            co_return fits.error();
+        }
+        add_faults(fits.error(), "/definition", faults);
+    }
+    if (!faults.empty()) {
+        co_return Error(std::move(faults));
+    }
+    for (const proto::DataReference& reference : parsed->data) {
+        const store::DatastoreRow& datastore = datastores.at(reference.datastore);
+        prepared.data.push_back({reference, datastore.path, datastore.shared});
+    }
+    co_return prepared;
+}
+
+asio::awaitable<Result<std::optional<store::RunRow>>> Runs::find_same(const store::RunRow& row) {
+    const Result<store::RunRow> known = co_await find(row.id);
+    if (!known) {
+        if (known.error().code() == Errc::not_found) {
+            co_return std::optional<store::RunRow>();
+        }
+        co_return known.error();
+    }
+    if (known->body_hash != row.body_hash) {
+        co_return Error(Errc::conflict, "run '" + row.id.str() + "' exists with other content");
+    }
+    co_return std::optional<store::RunRow>(*known);
+}
+
+asio::awaitable<Result<Submitted>> Runs::submit(SubmitRequest request) {
+    const bool chosen = !request.id.empty();
+    Result<Prepared> prepared = co_await prepare(std::move(request));
+    if (!prepared) {
+        co_return prepared.error();
+    }
+    const RunId id = prepared->row.id;
+    if (chosen) {
+        if (arriving_.contains(id)) {
+            co_return Error(Errc::unavailable, "run '" + id.str() + "' is being submitted by another request");
+        }
+        arriving_.insert(id);
+        const auto same = co_await find_same(prepared->row);
+        if (!same || same->has_value()) {
+            arriving_.erase(id);
+            co_return same ? Result<Submitted>(Submitted{**same, false}) : Result<Submitted>(same.error());
+        }
+    }
+    store::RunRow row = prepared->row;
+    const Result<void> stored = co_await scheduler_.submit(std::move(prepared->row), std::move(prepared->data));
+    arriving_.erase(id);
+    if (!stored) {
+        co_return stored.error();
+    }
+    if (const auto view = scheduler_.reactor().find_run(id, clock_.now())) {
+        row.status = view->status;
+        row.attempt = view->attempt;
+        row.fence = view->fence;
+        row.nodes = view->nodes;
+        row.reason = view->reason;
+    }
+    co_return Submitted{std::move(row), true};
+}
+
+asio::awaitable<Result<Checked>> Runs::check(SubmitRequest request) {
+    Result<Prepared> prepared = co_await prepare(std::move(request));
+    if (!prepared) {
+        co_return prepared.error();
+    }
+    Checked checked;
+    checked.definition = proto::Json::parse(prepared->row.definition, nullptr, false);
+    if (const auto definition = proto::parse_run_definition(checked.definition)) {
+        checked.warnings = warnings_of(*definition);
+    }
+    co_return checked;
+}
+
+asio::awaitable<Result<store::RunRow>> Runs::find(RunId id) {
+    auto read = [id](store::Tables& tables) { return tables.find_run(id); };
+    Result<store::RunRow> row = co_await store_.read(std::move(read));
+    if (row && scheduler_.is_active(id)) {
+        if (const auto view = scheduler_.reactor().find_run(id, clock_.now())) {
+            row->reason = view->reason;
+        }
+    }
+    co_return row;
+}
+
+asio::awaitable<Result<std::vector<store::RunRow>>> Runs::list(store::RunFilter filter) {
+    auto read = [filter = std::move(filter)](store::Tables& tables) { return tables.list_runs(filter); };
+    Result<std::vector<store::RunRow>> rows = co_await store_.read(std::move(read));
+    if (rows) {
+        for (store::RunRow& row : *rows) {
+            if (core::is_terminal(row.status)) {
+                continue;
+            }
+            if (const auto view = scheduler_.reactor().find_run(row.id, clock_.now())) {
+                row.reason = view->reason;
+            }
+        }
+    }
+    co_return rows;
+}
+
+asio::awaitable<Result<std::vector<store::EventRow>>> Runs::events(RunId id) {
+    auto read = [id](store::Tables& tables) -> Result<std::vector<store::EventRow>> {
+        if (auto row = tables.find_run(id); !row) {
+            return row.error();
+        }
+        return tables.events(id);
+    };
+    co_return co_await store_.read(std::move(read));
+}
+
+asio::awaitable<Result<store::RunRow>> Runs::cancel(RunId id, std::string who) {
+    const Result<store::RunRow> row = co_await find(id);
+    if (!row || core::is_terminal(row->status)) {
+        co_return row;
+    }
+    const Result<void> done = co_await scheduler_.cancel(id, std::move(who));
+    if (!done) {
+        co_return done.error();
+    }
+    co_return co_await find(id);
+}
+
+asio::awaitable<Result<std::string>> Runs::explain(RunId id) {
+    const Result<store::RunRow> row = co_await find(id);
+    if (!row) {
+        co_return row.error();
+    }
+    if (!core::is_terminal(row->status) || !row->outcome || row->outcome->message.empty()) {
+        co_return row->reason;
+    }
+    co_return row->outcome->message;
+}
+
+} // namespace linarite::service

@@ -1,0 +1,490 @@
+#include "server/service/scheduler.hpp"
+
+#include "proto/json_reader.hpp"
+#include "server/service/run_rows.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+
+namespace linarite::service {
+
+using namespace std::chrono_literals;
+
+/// What agents must be told of a run that is not terminal, beyond what the reactor knows.
+struct Scheduler::ActiveRun {
+    std::string experiment;
+    SnapshotId snapshot;
+    proto::Json definition;
+    std::vector<proto::DesiredData> data;
+    std::map<std::string, std::string> variables;
+    /// The last word of each node about its part, by node; only of the current fence.
+    std::map<NodeName, proto::RunReport> reports;
+    Fence fence = 0;
+};
+
+struct Scheduler::Node {
+    std::uint64_t version = 0;
+    Signal changed;
+    std::string host_id;
+    std::string address;
+    store::NodeRow row; // as stored
+};
+
+struct Scheduler::Batch {
+    std::optional<store::RunRow> insert;
+    core::Actions actions;
+};
+
+Scheduler::Scheduler(asio::io_context& io, store::Store& store, const Clock& clock, SchedulerSettings settings)
+    : io_(io), store_(store), clock_(clock), settings_(std::move(settings)), timer_(io) {}
+
+Scheduler::~Scheduler() = default;
+
+asio::awaitable<Result<void>> Scheduler::restore() {
+    struct Stored {
+        Fence fence = 0;
+        std::vector<store::NodeRow> nodes;
+        std::vector<store::RunRow> runs;
+        std::map<std::string, store::DatastoreRow> datastores;
+    };
+    auto read = [](store::Tables& tables) -> Result<Stored> {
+        Stored stored;
+        const auto fence = tables.highest_fence();
+        auto nodes = tables.list_nodes();
+        auto runs = tables.active_runs();
+        auto datastores = tables.list_datastores();
+        if (!fence || !nodes || !runs || !datastores) {
+            return Error(Errc::internal, "the run history cannot be read");
+        }
+        stored.fence = *fence;
+        stored.nodes = std::move(*nodes);
+        stored.runs = std::move(*runs);
+        for (store::DatastoreRow& row : *datastores) {
+            stored.datastores.emplace(row.name, row);
+        }
+        return stored;
+    };
+    const Result<Stored> stored = co_await store_.read(std::move(read));
+    if (!stored) {
+        co_return stored.error();
+    }
+    const Time now = clock_.now();
+    reactor_ = std::make_unique<core::Reactor>(settings_.limits, stored->fence + 1);
+    for (const store::NodeRow& row : stored->nodes) {
+        Node& known = node(row.name);
+        known.row = row;
+        known.host_id = row.host_id;
+        known.address = row.address;
+        reactor_->restore_node(node_spec(row), row.drained, now);
+    }
+    for (const store::RunRow& row : stored->runs) {
+        remember(row, desired_data(row, stored->datastores));
+        reactor_->restore_run(stored_run(row), now);
+    }
+    // runs that were queued may find room only now that all of them are known
+    enqueue(std::nullopt, reactor_->tick(now));
+    spdlog::info("run history read: nodes={} active_runs={} next_fence={}", stored->nodes.size(), stored->runs.size(),
+                 stored->fence + 1);
+    co_return Result<void>{};
+}
+
+void Scheduler::remember(const store::RunRow& row, std::vector<proto::DesiredData> data) {
+    ActiveRun& run = active_[row.id];
+    run.experiment = row.experiment;
+    run.snapshot = row.snapshot;
+    run.definition = proto::Json::parse(row.definition, nullptr, false);
+    run.data = std::move(data);
+    run.variables = run_variables(row);
+    run.fence = row.fence;
+}
+
+Result<void> Scheduler::check_submit(const core::RunSpec& spec) const {
+    return reactor_->check_submit(spec);
+}
+
+asio::awaitable<Result<void>> Scheduler::submit(store::RunRow row, std::vector<proto::DesiredData> data) {
+    const Time now = clock_.now();
+    const core::RunSpec spec = run_spec(row);
+    if (const auto fits = reactor_->check_submit(spec); !fits) {
+        co_return fits.error();
+    }
+    remember(row, std::move(data));
+    const std::uint64_t ticket = enqueue(std::move(row), reactor_->submit(spec, now));
+    co_await committed(ticket);
+    co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> Scheduler::cancel(RunId id, std::string who) {
+    const std::uint64_t ticket = enqueue(std::nullopt, reactor_->cancel(id, who, clock_.now()));
+    co_await committed(ticket);
+    co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> Scheduler::set_drained(NodeName name, bool drained) {
+    const auto stored = co_await store_.write(
+        [name, drained](store::Tables& tables) -> Result<void> { return tables.set_drained(name, drained); });
+    if (!stored) {
+        co_return stored.error();
+    }
+    node(name).row.drained = drained;
+    co_await committed(enqueue(std::nullopt, reactor_->set_drained(name, drained, clock_.now())));
+    co_return Result<void>{};
+}
+
+asio::awaitable<Result<void>> Scheduler::remove_node(NodeName name) {
+    auto actions = reactor_->remove_node(name, clock_.now());
+    if (!actions) {
+        co_return actions.error();
+    }
+    const std::uint64_t ticket = enqueue(std::nullopt, std::move(*actions));
+    nodes_.erase(name);
+    const auto removed =
+        co_await store_.write([name](store::Tables& tables) -> Result<void> { return tables.remove_node(name); });
+    co_await committed(ticket);
+    co_return removed;
+}
+
+// ---- agents ---------------------------------------------------------------------------------------------------------
+
+asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest request, std::set<std::string> targets) {
+    const NodeName name = request.node;
+    const Time now = clock_.now();
+    Node& from = node(name);
+    const bool news = from.row.incarnation != request.incarnation || from.row.boot_id != request.boot_id ||
+                      from.row.address != request.address || from.row.slots != request.resources.slots;
+    core::NodeSpec spec{name, std::move(targets), request.resources.slots, request.incarnation, request.boot_id};
+    auto actions = reactor_->node_up(std::move(spec), now);
+    if (!actions) {
+        co_return actions.error();
+    }
+    from.host_id = request.host_id;
+    from.address = request.address;
+    std::vector<core::NodeReport> reports;
+    for (const proto::RunReport& report : request.runs) {
+        take_report(name, report);
+        reports.push_back(node_report(name, report));
+    }
+    core::Actions more = reactor_->report(name, reports, now);
+    actions->insert(actions->end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    const std::uint64_t ticket = enqueue(std::nullopt, std::move(*actions));
+    if (news) {
+        update_node_row(from.row, request, now);
+        const auto stored = co_await store_.write(
+            [row = from.row](store::Tables& tables) -> Result<void> { return tables.put_node(row); });
+        if (!stored) {
+            co_return stored.error();
+        }
+    }
+    co_await committed(ticket);
+
+    const auto deadline = std::chrono::steady_clock::now() + request.wait;
+    while (!stopping_ && nodes_.contains(name) && node(name).version <= request.seen) {
+        const auto left = std::chrono::duration_cast<Millis>(deadline - std::chrono::steady_clock::now());
+        if (left <= 0ms) {
+            break;
+        }
+        co_await node(name).changed.wait(left);
+    }
+    // whatever the answer shows must be on disk before the agent acts on it
+    proto::SyncAnswer answer = answer_for(name);
+    co_await committed(next_ticket_);
+    co_return answer;
+}
+
+void Scheduler::take_report(const NodeName& name, const proto::RunReport& report) {
+    const auto found = active_.find(report.run);
+    if (found == active_.end() || found->second.fence != report.fence) {
+        return;
+    }
+    proto::RunReport& known = found->second.reports[name];
+    // the other nodes of the gang are told of these; a change wakes them
+    const bool news =
+        known.work_dir != report.work_dir || known.daemons != report.daemons || known.ending != report.ending;
+    if (known.fence == report.fence && known.phase > report.phase) {
+        return; // an older picture that came late
+    }
+    known = report;
+    if (news) {
+        wake_gang(report.run);
+    }
+}
+
+proto::SyncAnswer Scheduler::answer_for(const NodeName& name) const {
+    proto::SyncAnswer answer;
+    const auto found = nodes_.find(name);
+    answer.version = found == nodes_.end() ? 0 : found->second.version;
+    answer.lease = settings_.limits.lease;
+    for (const core::Desired& desired : reactor_->desired(name)) {
+        answer.runs.push_back(describe(desired));
+    }
+    return answer;
+}
+
+proto::DesiredRun Scheduler::describe(const core::Desired& desired) const {
+    proto::DesiredRun out;
+    out.run = desired.run;
+    out.fence = desired.fence;
+    out.attempt = desired.attempt;
+    out.want = static_cast<proto::Want>(desired.want);
+    out.stop_reason = desired.stop_reason;
+    out.node_index = desired.node_index;
+    out.host_id = settings_.host_id;
+    const auto found = active_.find(desired.run);
+    if (found != active_.end()) {
+        out.experiment = found->second.experiment;
+        out.snapshot = found->second.snapshot;
+        out.definition = found->second.definition;
+        out.data = found->second.data;
+        out.variables = found->second.variables;
+    }
+    for (const NodeName& member : desired.gang) {
+        const proto::RunReport* report = report_of(desired, member);
+        const auto known = nodes_.find(member);
+        proto::GangMember entry{member, "", "", report == nullptr ? "" : report->work_dir};
+        if (known != nodes_.end()) {
+            entry.host_id = known->second.host_id;
+            entry.address = known->second.address;
+        }
+        out.gang.push_back(std::move(entry));
+        const int index = static_cast<int>(out.gang.size()) - 1;
+        if (desired.node_index == 0 && index > 0 && report != nullptr && report->ending) {
+            out.daemon_ends[index] = *report->ending;
+        }
+    }
+    out.daemon_command = daemon_command(desired);
+    return out;
+}
+
+// The last word of one node about this placement.
+const proto::RunReport* Scheduler::report_of(const core::Desired& desired, const NodeName& member) const {
+    const auto run = active_.find(desired.run);
+    if (run == active_.end()) {
+        return nullptr;
+    }
+    const auto report = run->second.reports.find(member);
+    return report == run->second.reports.end() || report->second.fence != desired.fence ? nullptr : &report->second;
+}
+
+// What the lead's mpirun wants started on this node; "" until it asked.
+std::string Scheduler::daemon_command(const core::Desired& desired) const {
+    const proto::RunReport* lead =
+        desired.node_index == 0 || desired.gang.empty() ? nullptr : report_of(desired, desired.gang.front());
+    if (lead != nullptr) {
+        for (const proto::DaemonRequest& daemon : lead->daemons) {
+            if (daemon.node_index == desired.node_index) {
+                return daemon.command;
+            }
+        }
+    }
+    return "";
+}
+
+Scheduler::Node& Scheduler::node(const NodeName& name) {
+    const auto [at, made] = nodes_.try_emplace(name);
+    if (made) {
+        // higher than any version that this node saw from an earlier coordinator process
+        at->second.version = static_cast<std::uint64_t>(to_ms(clock_.now())) << 10U;
+        at->second.row.name = name;
+    }
+    return at->second;
+}
+
+void Scheduler::wake(Node& target) {
+    ++target.version;
+    target.changed.notify();
+}
+
+void Scheduler::wake_gang(const RunId& id) {
+    if (const auto view = reactor_->find_run(id, clock_.now())) {
+        if (view->nodes.size() > 1) {
+            for (const NodeName& member : view->nodes) {
+                wake(node(member));
+            }
+        }
+    }
+}
+
+// ---- store first ----------------------------------------------------------------------------------------------------
+
+std::uint64_t Scheduler::enqueue(std::optional<store::RunRow> insert, core::Actions actions) {
+    for (const core::Action& action : actions) {
+        if (const auto* assign = std::get_if<core::AssignRun>(&action)) {
+            ActiveRun& run = active_[assign->run];
+            run.fence = assign->fence;
+            run.reports.clear();
+        }
+    }
+    if (insert || !actions.empty()) {
+        pending_.push_back(Batch{std::move(insert), std::move(actions)});
+        ++next_ticket_;
+        if (!writing_) {
+            writing_ = true;
+            asio::co_spawn(io_, write_batches(), [](const std::exception_ptr& failure) {
+                if (failure) {
+                    spdlog::critical("the writer of run states ended by an exception");
+                    std::abort();
+                }
+            });
+        }
+    }
+    arm_timer();
+    return next_ticket_;
+}
+
+asio::awaitable<void> Scheduler::committed(std::uint64_t ticket) {
+    while (committed_ticket_ < ticket) {
+        co_await committed_signal_.wait(1h);
+    }
+}
+
+asio::awaitable<void> Scheduler::write_batches() {
+    while (!pending_.empty()) {
+        auto batches = std::make_shared<std::vector<Batch>>(std::move(pending_));
+        pending_.clear();
+        co_await write_batch(batches);
+        for (const Batch& batch : *batches) {
+            for (const core::Action& action : batch.actions) {
+                publish(action);
+            }
+        }
+        committed_ticket_ += batches->size();
+        committed_signal_.notify();
+    }
+    writing_ = false;
+}
+
+namespace {
+
+Result<void> store_action(store::Tables& tables, const core::Action& action) {
+    if (const auto* move = std::get_if<core::MoveRun>(&action)) {
+        return tables.move_run(*move);
+    }
+    if (const auto* assign = std::get_if<core::AssignRun>(&action)) {
+        return tables.assign_run(*assign);
+    }
+    return {};
+}
+
+Result<void> store_all(store::Tables& tables, const std::optional<store::RunRow>& insert,
+                       const core::Actions& actions) {
+    if (insert) {
+        if (auto inserted = tables.insert_run(*insert); !inserted) {
+            return inserted;
+        }
+    }
+    for (const core::Action& action : actions) {
+        if (auto stored = store_action(tables, action); !stored) {
+            return stored;
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+asio::awaitable<void> Scheduler::write_batch(std::shared_ptr<std::vector<Batch>> batches) {
+    auto work = [batches](store::Tables& tables) -> Result<void> {
+        for (const Batch& batch : *batches) {
+            if (auto stored = store_all(tables, batch.insert, batch.actions); !stored) {
+                return stored;
+            }
+        }
+        return {};
+    };
+    for (;;) {
+        const Result<void> stored = co_await store_.write(work);
+        if (stored) {
+            co_return;
+        }
+        if (stored.error().code() != Errc::no_space) {
+            // memory and disk disagree: going on would make it worse, a restart reads the truth
+            spdlog::critical("run states cannot be stored: {}", stored.error().detail());
+            std::abort();
+        }
+        spdlog::error("the disk of the run history is full; trying again every second");
+        asio::steady_timer pause(io_, 1s);
+        co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
+}
+
+void Scheduler::publish(const core::Action& action) {
+    if (const auto* changed = std::get_if<core::NodeChanged>(&action)) {
+        wake(node(changed->node));
+    } else if (const auto* waits = std::get_if<core::WaitChanged>(&action)) {
+        touch(waits->run);
+    } else if (const auto* move = std::get_if<core::MoveRun>(&action)) {
+        spdlog::info("run moved: run={} status={} attempt={} reason=\"{}\"", move->run.str(), core::to_wire(move->to),
+                     move->attempt, move->reason);
+        touch(move->run);
+        if (core::is_terminal(move->to)) {
+            active_.erase(move->run);
+        }
+    }
+}
+
+void Scheduler::arm_timer() {
+    const std::optional<Time> next = reactor_->next_deadline();
+    if (!next || stopping_ || (timer_at_ && *timer_at_ <= *next)) {
+        return;
+    }
+    timer_at_ = next;
+    timer_.expires_after(std::max(*next - clock_.now(), Millis(1)));
+    timer_.async_wait([this](const boost::system::error_code& ec) {
+        if (!ec) {
+            timer_at_.reset();
+            enqueue(std::nullopt, reactor_->tick(clock_.now()));
+        }
+    });
+}
+
+// ---- watching -------------------------------------------------------------------------------------------------------
+
+std::optional<Fence> Scheduler::current_fence(const RunId& id) const {
+    const auto found = active_.find(id);
+    if (found == active_.end() || found->second.fence == 0) {
+        return std::nullopt;
+    }
+    return found->second.fence;
+}
+
+bool Scheduler::is_active(const RunId& id) const {
+    return active_.contains(id);
+}
+
+std::shared_ptr<Signal> Scheduler::run_signal(const RunId& id) {
+    std::weak_ptr<Signal>& kept = signals_[id];
+    std::shared_ptr<Signal> signal = kept.lock();
+    if (!signal) {
+        signal = std::make_shared<Signal>();
+        kept = signal;
+    }
+    return signal;
+}
+
+void Scheduler::touch(const RunId& id) {
+    const auto found = signals_.find(id);
+    if (found == signals_.end()) {
+        return;
+    }
+    if (const auto signal = found->second.lock()) {
+        signal->notify();
+    } else {
+        signals_.erase(found);
+    }
+}
+
+void Scheduler::stop() {
+    stopping_ = true;
+    timer_.cancel();
+    for (auto& [name, each] : nodes_) {
+        each.changed.notify();
+    }
+    for (auto& [id, signal] : signals_) {
+        if (const auto alive = signal.lock()) {
+            alive->notify();
+        }
+    }
+}
+
+} // namespace linarite::service

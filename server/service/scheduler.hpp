@@ -1,0 +1,104 @@
+// server/service/scheduler.hpp: the shell around the reactor: performs its actions, store first and the world second.
+#pragma once
+
+#include "common/clock.hpp"
+#include "proto/agent_protocol.hpp"
+#include "server/core/reactor.hpp"
+#include "server/service/async.hpp"
+#include "server/store/store.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace linarite::service {
+
+/// What is the same for all runs and goes into what agents are told.
+struct SchedulerSettings {
+    core::Limits limits;
+    std::string host_id; // of the coordinator's host: agents compare it with their own
+};
+
+/// Owns the reactor. Everything here runs on the one event loop; nothing is awaited between asking the reactor and
+/// queueing its actions, so the store sees them in the order in which they were decided.
+class Scheduler {
+public:
+    Scheduler(asio::io_context& io, store::Store& store, const Clock& clock, SchedulerSettings settings);
+    ~Scheduler();
+    Scheduler(const Scheduler&) = delete;
+    Scheduler& operator=(const Scheduler&) = delete;
+
+    /// Takes back all nodes and all runs that are not terminal. Call once, before anything else.
+    asio::awaitable<Result<void>> restore();
+
+    [[nodiscard]] Result<void> check_submit(const core::RunSpec& spec) const;
+    /// Stores the run with its first events and queues it, in one transaction; returns after COMMIT. `data` are the
+    /// datastores of its references.
+    asio::awaitable<Result<void>> submit(store::RunRow row, std::vector<proto::DesiredData> data);
+    asio::awaitable<Result<void>> cancel(RunId id, std::string who);
+
+    /// One agent's word and the answer to it: held back up to request.wait until something is newer than request.seen.
+    /// The facts it reports are committed when it returns.
+    asio::awaitable<Result<proto::SyncAnswer>> sync(proto::SyncRequest request, std::set<std::string> targets);
+    asio::awaitable<Result<void>> set_drained(NodeName name, bool drained);
+    asio::awaitable<Result<void>> remove_node(NodeName name);
+
+    [[nodiscard]] const core::Reactor& reactor() const { return *reactor_; }
+    [[nodiscard]] Time now() const { return clock_.now(); }
+    /// The fence that may write for a run right now; nothing if the run is not on nodes.
+    [[nodiscard]] std::optional<Fence> current_fence(const RunId& id) const;
+    /// Whether a run is not terminal.
+    [[nodiscard]] bool is_active(const RunId& id) const;
+
+    /// Notified on every stored move of the run, every change of its waiting reason, and by touch(). Kept as long as
+    /// somebody holds it.
+    std::shared_ptr<Signal> run_signal(const RunId& id);
+    /// Wakes the run's followers: its files grew.
+    void touch(const RunId& id);
+    /// Ends all long polls and waits soon, for a shutdown.
+    void stop();
+    [[nodiscard]] bool stopping() const { return stopping_; }
+
+private:
+    struct ActiveRun;
+    struct Node;
+    struct Batch;
+    std::uint64_t enqueue(std::optional<store::RunRow> insert, core::Actions actions);
+    asio::awaitable<void> committed(std::uint64_t ticket);
+    asio::awaitable<void> write_batches();
+    asio::awaitable<void> write_batch(std::shared_ptr<std::vector<Batch>> batches);
+    void publish(const core::Action& action);
+    void take_report(const NodeName& name, const proto::RunReport& report);
+    [[nodiscard]] proto::SyncAnswer answer_for(const NodeName& name) const;
+    [[nodiscard]] proto::DesiredRun describe(const core::Desired& desired) const;
+    [[nodiscard]] const proto::RunReport* report_of(const core::Desired& desired, const NodeName& member) const;
+    [[nodiscard]] std::string daemon_command(const core::Desired& desired) const;
+    Node& node(const NodeName& name);
+    void wake_gang(const RunId& id);
+    void wake(Node& target);
+    void arm_timer();
+    void remember(const store::RunRow& row, std::vector<proto::DesiredData> data);
+
+    asio::io_context& io_;
+    store::Store& store_;
+    const Clock& clock_;
+    SchedulerSettings settings_;
+    std::unique_ptr<core::Reactor> reactor_;
+    std::map<RunId, ActiveRun> active_;
+    std::map<NodeName, Node> nodes_;
+    std::map<RunId, std::weak_ptr<Signal>> signals_;
+    std::vector<Batch> pending_;
+    bool writing_ = false;
+    bool stopping_ = false;
+    std::uint64_t next_ticket_ = 0;
+    std::uint64_t committed_ticket_ = 0;
+    Signal committed_signal_;
+    asio::steady_timer timer_;
+    std::optional<Time> timer_at_;
+};
+
+} // namespace linarite::service

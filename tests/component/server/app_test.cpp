@@ -1,0 +1,360 @@
+// A whole coordinator on free ports, driven over HTTP as the CLI and an agent would; no agent process, no job.
+#include "client/http_client.hpp"
+#include "common/files.hpp"
+#include "common/hash.hpp"
+#include "proto/agent_protocol.hpp"
+#include "proto/frames.hpp"
+#include "server/app.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include <exception>
+#include <functional>
+
+namespace linarite {
+namespace {
+
+namespace asio = boost::asio;
+using client::HttpClient;
+using client::Json;
+using namespace std::chrono_literals;
+
+class TemporaryFolder {
+public:
+    TemporaryFolder() : path_(fs::path(::testing::TempDir()) / ("linarite-" + random_hex(6))) {
+        fs::create_directories(path_);
+    }
+    TemporaryFolder(const TemporaryFolder&) = delete;
+    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+    ~TemporaryFolder() {
+        std::error_code ec;
+        fs::remove_all(path_, ec);
+    }
+    [[nodiscard]] const fs::path& path() const { return path_; }
+
+private:
+    fs::path path_;
+};
+
+class AppTest : public ::testing::Test {
+protected:
+    using Script = std::function<asio::awaitable<void>()>;
+
+    /// Starts a coordinator, runs the script against it, stops it.
+    void with_coordinator(Script script) {
+        asio::io_context io(1);
+        std::exception_ptr failure;
+        asio::co_spawn(io, serve(io, std::move(script)), [&](const std::exception_ptr& thrown) {
+            failure = thrown;
+            io.stop();
+        });
+        io.run();
+        if (failure) {
+            std::rethrow_exception(failure);
+        }
+    }
+
+    asio::awaitable<Json> get(std::string target) { co_return co_await must("GET", std::move(target), nullptr); }
+    asio::awaitable<Json> post(std::string target, Json body) {
+        co_return co_await must("POST", std::move(target), std::move(body));
+    }
+
+    asio::awaitable<Json> must(std::string method, std::string target, Json body) {
+        const auto answer = co_await admin_->call(method, target, body);
+        EXPECT_TRUE(answer) << method << " " << target << ": " << (answer ? "" : answer.error().detail());
+        co_return answer ? *answer : Json();
+    }
+
+    /// A snapshot of one script; gives its id.
+    asio::awaitable<std::string> send_snapshot(std::string script) {
+        const std::string hash = sha256_hex(script);
+        const Json manifest{
+            {"files", Json::array({Json{{"path", "train.py"}, {"size", script.size()}, {"sha256", hash}}})}};
+        const Json offered = co_await post("/api/v1/snapshots", manifest);
+        if (offered.contains("missing")) {
+            proto::FrameHeader header;
+            header.path = hash;
+            header.size = script.size();
+            header.sha256 = hash;
+            co_await send_frames(*admin_, "/api/v1/snapshots/blobs", proto::print_frame_header(header) + script);
+            co_await post("/api/v1/snapshots", manifest);
+        }
+        co_return offered.at("id").get<std::string>();
+    }
+
+    static asio::awaitable<client::Response> send_frames(HttpClient& http, std::string target, std::string frames) {
+        HttpClient::Request request;
+        request.method = "POST";
+        request.target = std::move(target);
+        request.content_type = "application/octet-stream";
+        request.body = std::move(frames);
+        const auto answer = co_await http.send(std::move(request));
+        EXPECT_TRUE(answer) << (answer ? "" : answer.error().detail());
+        co_return answer ? *answer : client::Response{};
+    }
+
+    asio::awaitable<Json> submit(std::string id, int nodes = 1) {
+        Json definition{{"script", "train.py"}, {"nodeCount", nodes}};
+        if (nodes > 1) {
+            definition["communicator"] = "IntelMpi";
+        }
+        const std::string snapshot = co_await send_snapshot("print('hello')\n");
+        co_return co_await post(
+            "/api/v1/runs",
+            Json{{"run_id", id}, {"experiment", "e"}, {"snapshot", snapshot}, {"definition", definition}});
+    }
+
+    /// Joins a node and gives its client.
+    asio::awaitable<std::unique_ptr<HttpClient>> join(std::string name) {
+        const Json offered = co_await post("/api/v1/nodes/join-tokens", Json::object());
+        const auto join = proto::parse_join_string(offered.at("join").get<std::string>());
+        HttpClient anonymous(executor_, client::Address{url_, "", ""});
+        const auto body = co_await anonymous.call("POST", "/api/v1/agent/join",
+                                                  proto::print(proto::JoinRequest{1, name, join ? join->token : ""}));
+        EXPECT_TRUE(body) << (body ? "" : body.error().detail());
+        const auto answer = proto::parse_join_answer(body ? *body : Json());
+        co_return std::make_unique<HttpClient>(executor_, client::Address{url_, answer ? answer->secret : "", ""});
+    }
+
+    static proto::SyncRequest picture(const std::string& name) {
+        proto::SyncRequest request;
+        request.node = NodeName(name);
+        request.incarnation = 1;
+        request.boot_id = "boot";
+        request.host_id = "host";
+        request.address = "127.0.0.1";
+        request.version = "test";
+        request.resources.cores = 2;
+        return request;
+    }
+
+    static asio::awaitable<proto::SyncAnswer> sync(HttpClient& agent, proto::SyncRequest request) {
+        const auto body = co_await agent.call("POST", "/api/v1/agent/sync", proto::print(request));
+        EXPECT_TRUE(body) << (body ? "" : body.error().detail());
+        auto answer = proto::parse_sync_answer(body ? *body : Json());
+        EXPECT_TRUE(answer) << (answer ? "" : answer.error().detail());
+        co_return answer ? *answer : proto::SyncAnswer{};
+    }
+
+    TemporaryFolder folder_;
+    std::unique_ptr<HttpClient> admin_;
+    std::string url_;
+    std::string https_url_;
+    asio::any_io_executor executor_;
+
+private:
+    asio::awaitable<void> serve(asio::io_context& io, Script script) {
+        server::Options options;
+        options.data = DataDir(folder_.path());
+        options.https_port = 0;
+        options.http_port = 0;
+        options.version = "test";
+        auto app = co_await server::App::start(io, options);
+        EXPECT_TRUE(app) << (app ? "" : app.error().detail());
+        if (!app) {
+            co_return;
+        }
+        url_ = (*app)->http_url();
+        https_url_ = (*app)->https_url();
+        std::string token = read_file(folder_.path() / "token").value();
+        token.pop_back();
+        executor_ = io.get_executor();
+        admin_ = std::make_unique<HttpClient>(io.get_executor(), client::Address{url_, token, ""});
+        co_await script();
+        admin_.reset();
+        co_await (*app)->stop();
+    }
+};
+
+TEST_F(AppTest, EveryCallNeedsAToken) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        HttpClient stranger(executor_, client::Address{url_, "wrong", ""});
+        const auto refused = co_await stranger.call("GET", "/healthz");
+        EXPECT_FALSE(refused);
+        EXPECT_EQ(refused.error().code(), Errc::unauthorized);
+        const Json health = co_await get("/healthz");
+        EXPECT_EQ(health.at("status"), "ok");
+    });
+}
+
+TEST_F(AppTest, ServesTheSameOverHttpsWithItsOwnAuthority) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        std::string token = read_file(folder_.path() / "token").value();
+        token.pop_back();
+        const std::string ca = read_file(folder_.path() / "tls" / "ca.pem").value();
+        HttpClient secure(executor_, client::Address{https_url_, token, ca});
+        const auto health = co_await secure.call("GET", "/healthz");
+        EXPECT_TRUE(health) << (health ? "" : health.error().detail());
+    });
+}
+
+TEST_F(AppTest, ARunGoesFromSubmitToCompletedAsItsAgentReports) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        proto::SyncRequest request = picture("n1");
+        proto::SyncAnswer answer = co_await sync(*agent, request);
+        EXPECT_TRUE(answer.runs.empty());
+        const Json submitted = co_await submit("r1");
+        EXPECT_EQ(submitted.at("status"), "Provisioning");
+
+        request.seen = answer.version;
+        request.wait = 5s;
+        answer = co_await sync(*agent, request);
+        EXPECT_EQ(answer.runs.size(), 1U);
+        const proto::DesiredRun wanted = answer.runs.at(0);
+        EXPECT_EQ(wanted.want, proto::Want::launch) << "a single node needs no barrier";
+        EXPECT_EQ(wanted.variables.at("AZUREML_RUN_ID"), "r1");
+        const std::string log = "hello\n";
+        proto::FrameHeader header;
+        header.path = "azureml-logs/70_driver_log.txt";
+        header.size = log.size();
+        header.sha256 = sha256_hex(log);
+        const std::string target = "/api/v1/agent/runs/r1/files?fence=" + std::to_string(wanted.fence);
+        const auto stored = co_await send_frames(*agent, target, proto::print_frame_header(header) + log);
+        EXPECT_EQ(stored.status, 200) << stored.body;
+        proto::RunReport report;
+        report.run = wanted.run;
+        report.fence = wanted.fence;
+        report.phase = proto::Phase::done;
+        report.ending = proto::Ending{};
+        report.ending->started = true;
+        request.runs = {report};
+        request.wait = 0ms;
+        co_await sync(*agent, request);
+
+        const Json run = co_await get("/api/v1/runs/r1");
+        EXPECT_EQ(run.at("status"), "Completed");
+        const Json events = co_await get("/api/v1/runs/r1/events");
+        std::string statuses;
+        for (const Json& event : events.at("events")) {
+            statuses += event.at("status").get<std::string>() + " ";
+        }
+        EXPECT_EQ(statuses, "NotStarted Queued Provisioning Preparing Starting Running Finalizing Completed ");
+        HttpClient::Request file;
+        file.target = "/api/v1/runs/r1/files/azureml-logs/70_driver_log.txt";
+        const auto body = co_await admin_->send(file);
+        EXPECT_EQ(body->body, log);
+    });
+}
+
+TEST_F(AppTest, TheSameRunIdTwiceIsTheSameRunAndAnotherBodyAConflict) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        co_await sync(*agent, picture("n1"));
+        const Json first = co_await submit("r1");
+        const Json again = co_await submit("r1");
+        EXPECT_EQ(first.at("created"), again.at("created"));
+        const std::string other = co_await send_snapshot("print('other')\n");
+        const auto refused = co_await admin_->call("POST", "/api/v1/runs",
+                                                   Json{{"run_id", "r1"},
+                                                        {"experiment", "e"},
+                                                        {"snapshot", other},
+                                                        {"definition", Json{{"script", "train.py"}}}});
+        EXPECT_FALSE(refused);
+        EXPECT_EQ(refused.error().code(), Errc::conflict);
+    });
+}
+
+TEST_F(AppTest, AllFaultsOfASubmitComeAtOnceAndNothingIsStored) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        co_await sync(*agent, picture("n1"));
+        const std::string snapshot = co_await send_snapshot("print('hello')\n");
+        const Json definition{{"script", "trian.py"},
+                              {"nodeCount", 3},
+                              {"communicator", "IntelMpi"},
+                              {"dataReferences", Json{{"d", Json{{"dataStoreName", "nowhere"}, {"mode", "mount"}}}}}};
+        const auto refused = co_await admin_->call(
+            "POST", "/api/v1/runs", Json{{"experiment", "e"}, {"snapshot", snapshot}, {"definition", definition}});
+        EXPECT_FALSE(refused);
+        EXPECT_EQ(refused.error().code(), Errc::invalid_argument);
+        std::set<std::string> pointers;
+        for (const Fault& fault : refused.error().faults()) {
+            pointers.insert(fault.pointer);
+        }
+        const std::set<std::string> expected{"/definition/script", "/definition/nodeCount",
+                                             "/definition/dataReferences/d/dataStoreName"};
+        EXPECT_EQ(pointers, expected);
+        const Json runs = co_await get("/api/v1/runs");
+        EXPECT_TRUE(runs.at("runs").empty());
+    });
+}
+
+TEST_F(AppTest, AQueuedRunSaysWhatItWaitsForAndIsCanceledAtOnce) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        co_await sync(*agent, picture("n1"));
+        co_await submit("r1");
+        co_await submit("r2");
+        const Json why = co_await get("/api/v1/runs/r2/explain");
+        EXPECT_EQ(why.at("status"), "Queued");
+        EXPECT_NE(why.at("reason").get<std::string>().find("r1"), std::string::npos) << why.dump();
+        const Json canceled = co_await post("/api/v1/runs/r2/cancel", Json::object());
+        EXPECT_EQ(canceled.at("status"), "Canceled");
+    });
+}
+
+TEST_F(AppTest, AStaleFenceMayNotWrite) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        co_await sync(*agent, picture("n1"));
+        co_await submit("r1");
+        proto::FrameHeader header;
+        header.path = "outputs/x";
+        header.sha256 = sha256_hex("");
+        const auto refused =
+            co_await send_frames(*agent, "/api/v1/agent/runs/r1/files?fence=999", proto::print_frame_header(header));
+        EXPECT_EQ(refused.status, 409) << refused.body;
+    });
+}
+
+TEST_F(AppTest, ARestartGoesOnWithTheSameRuns) {
+    std::string fence;
+    with_coordinator([&]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        co_await sync(*agent, picture("n1"));
+        co_await submit("r1");
+        co_await submit("r2");
+        const proto::SyncAnswer answer = co_await sync(*agent, picture("n1"));
+        EXPECT_EQ(answer.runs.size(), 1U);
+        fence = std::to_string(answer.runs.at(0).fence);
+    });
+
+    with_coordinator([&]() -> asio::awaitable<void> {
+        const Json first = co_await get("/api/v1/runs/r1");
+        EXPECT_EQ(first.at("status"), "Provisioning");
+        const Json second = co_await get("/api/v1/runs/r2");
+        EXPECT_EQ(second.at("status"), "Queued");
+        const Json nodes = co_await get("/api/v1/nodes");
+        EXPECT_EQ(nodes.at("nodes").at(0).at("runs"), Json::array({"r1"}));
+    });
+}
+
+TEST_F(AppTest, FollowingEndsWhenTheRunEnds) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        co_await sync(*agent, picture("n1"));
+        co_await submit("r1");
+        co_await submit("r2");
+        co_await post("/api/v1/runs/r2/cancel", Json::object());
+        client::EventReader reader;
+        std::vector<std::string> names;
+        HttpClient::Request request;
+        request.target = "/api/v1/runs/r2/follow";
+        const auto answer =
+            co_await admin_->download(request, [&](std::string_view piece) -> asio::awaitable<Result<void>> {
+                for (const client::Event& event : reader.feed(piece)) {
+                    names.push_back(event.name);
+                }
+                co_return Result<void>{};
+            });
+        EXPECT_TRUE(answer) << (answer ? "" : answer.error().detail());
+        const std::vector<std::string> expected{"status", "end"};
+        EXPECT_EQ(names, expected);
+    });
+}
+
+} // namespace
+} // namespace linarite
