@@ -1,1 +1,32 @@
-int main(){return 0;}
+// linarite-shim: what runs beside a user's processes, inside any image: the supervisor of one run on one node, and Open
+// MPI's launch agent in place of ssh.
+#include "agent/shim/rank.hpp"
+#include "agent/shim/rsh.hpp"
+#include "agent/shim/supervise.hpp"
+
+#include <cstdio>
+#include <string_view>
+
+int main(int count, char** words) {
+    using namespace linarite::shim;
+    const std::string_view mode = count > 1 ? words[1] : "";
+    if (mode == "supervise" && count == 3) {
+        return supervise(words[2]);
+    }
+    if (mode == "sweep" && count == 3) {
+        return sweep(words[2]);
+    }
+    if (mode == "rsh") {
+        return rsh(count - 2, words + 2);
+    }
+    if (mode == "rank") {
+        return rank();
+    }
+    if (mode == "--version") {
+        std::puts("linarite-shim " LINARITE_VERSION);
+        return 0;
+    }
+    std::fprintf(
+        stderr, "usage: linarite-shim supervise JOB-FILE | sweep FACTS-DIR | rsh HOST COMMAND... | rank | --version\n");
+    return 2;
+}

@@ -1,0 +1,274 @@
+#include "agent/app.hpp"
+
+#include "agent/hardware.hpp"
+#include "agent/identity.hpp"
+#include "agent/link/link.hpp"
+#include "agent/run_task.hpp"
+#include "common/files.hpp"
+#include "common/host.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <map>
+#include <set>
+
+namespace linarite::agent {
+
+struct App::Parts {
+    Parts(asio::io_context& io, Options given, FileLock taken, Identity who, proto::NodeResources offers);
+
+    Options options;
+    FileLock lock;
+    Identity identity;
+    fs::path folder;
+    std::string this_boot = boot_id();
+    std::string this_host = host_id();
+    proto::NodeResources resources;
+    std::string address;
+    asio::any_io_executor executor;
+    asio::thread_pool pool{2};
+    EnvironmentCache environments;
+    std::shared_ptr<Coordinator> coordinator;
+    SnapshotCache snapshots;
+    FileWatcher watcher;
+    TaskContext context;
+    std::map<RunId, std::shared_ptr<RunTask>> tasks;
+    std::set<std::shared_ptr<RunTask>> ending;  // forgotten or replaced, still cleaning up
+    std::map<RunId, proto::DesiredRun> waiting; // new placements of runs whose former part is still ending
+    bool swept = false;                         // left-over folders of runs that nobody wants were looked for
+    std::function<void(Error)> on_refused;
+    std::unique_ptr<Link> link;
+
+    [[nodiscard]] proto::SyncRequest picture() const;
+    void wanted(proto::SyncAnswer answer);
+    void make_task(proto::DesiredRun desired);
+    [[nodiscard]] bool is_ending(const RunId& run) const;
+    void retire(const RunId& run);
+    void sweep();
+};
+
+namespace {
+
+EnvironmentSettings environment_settings(const Options& options, const fs::path& folder) {
+    EnvironmentSettings settings;
+    settings.environments = options.environments.empty() ? folder / "envs" : options.environments;
+    settings.tools = options.data.root() / "tools";
+    return settings;
+}
+
+} // namespace
+
+App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity who, proto::NodeResources offers)
+    : options(std::move(given)),
+      lock(std::move(taken)),
+      identity(std::move(who)),
+      folder(options.data.agent(options.name)),
+      resources(std::move(offers)),
+      executor(io.get_executor()),
+      environments(executor, pool, environment_settings(options, folder)),
+      coordinator(
+          std::make_shared<Coordinator>(executor, [this] { return coordinator_address(identity, options.data); })),
+      snapshots(pool, coordinator, folder / "snapshots"),
+      watcher(executor),
+      context{executor,
+              pool,
+              folder,
+              options.shim,
+              NodeName(identity.node),
+              this_host,
+              resources.cores,
+              resources.gpus,
+              environments,
+              snapshots,
+              watcher,
+              coordinator,
+              nullptr,
+              [this] { link->report(); }} {}
+
+proto::SyncRequest App::Parts::picture() const {
+    proto::SyncRequest request;
+    request.node = NodeName(identity.node);
+    request.incarnation = identity.incarnation;
+    request.boot_id = this_boot;
+    request.host_id = this_host;
+    request.address = address;
+    request.version = options.version;
+    request.resources = resources;
+    for (const auto& [run, task] : tasks) {
+        request.runs.push_back(task->report());
+    }
+    return request;
+}
+
+void App::Parts::make_task(proto::DesiredRun desired) {
+    const RunId run = desired.run;
+    if (is_ending(run)) {
+        waiting.insert_or_assign(run, std::move(desired)); // its folder is not free yet
+        return;
+    }
+    auto task = std::make_shared<RunTask>(context, std::move(desired));
+    tasks[run] = task;
+    task->start([this, task, run] {
+        ending.erase(task);
+        if (auto next = waiting.extract(run)) {
+            make_task(std::move(next.mapped()));
+        }
+    });
+}
+
+bool App::Parts::is_ending(const RunId& run) const {
+    return std::any_of(ending.begin(), ending.end(), [&](const auto& task) { return task->run() == run; });
+}
+
+void App::Parts::retire(const RunId& run) {
+    const auto found = tasks.find(run);
+    ending.insert(found->second);
+    const auto task = found->second;
+    tasks.erase(found);
+    task->forget();
+}
+
+void App::Parts::wanted(proto::SyncAnswer answer) {
+    std::set<RunId> named;
+    for (proto::DesiredRun& desired : answer.runs) {
+        named.insert(desired.run);
+        const auto found = tasks.find(desired.run);
+        if (found != tasks.end() && found->second->fence() == desired.fence) {
+            found->second->update(std::move(desired));
+            continue;
+        }
+        if (found != tasks.end()) {
+            retire(desired.run); // a new placement of the same run
+        }
+        make_task(std::move(desired));
+    }
+    std::vector<RunId> over;
+    for (const auto& [run, task] : tasks) {
+        if (!named.contains(run)) {
+            over.push_back(run);
+        }
+    }
+    for (const RunId& run : over) {
+        retire(run);
+    }
+    if (!swept) {
+        swept = true;
+        sweep();
+    }
+}
+
+// Folders of runs that nobody wants any more are left when the agent was down as their runs ended.
+void App::Parts::sweep() {
+    std::error_code ec;
+    for (const auto& entry : fs::directory_iterator(folder / "work", ec)) {
+        const RunId run(entry.path().filename().string());
+        if (!tasks.contains(run)) {
+            proto::DesiredRun nothing;
+            nothing.run = run;
+            nothing.want = proto::Want::stop;
+            make_task(std::move(nothing));
+            retire(run);
+        }
+    }
+}
+
+App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+App::~App() = default;
+
+namespace {
+
+asio::awaitable<Result<Identity>> identify(asio::any_io_executor executor, const Options& options,
+                                           const fs::path& folder) {
+    auto known = read_identity(folder);
+    if (!known) {
+        co_return known.error();
+    }
+    Identity identity;
+    if (*known) {
+        identity = std::move(**known);
+    } else {
+        if (!options.join) {
+            co_return Error(
+                Errc::invalid_argument,
+                "this node has not joined a coordinator yet: give the join string that 'linarite nodes join' prints");
+        }
+        auto joined = co_await join(executor, *options.join, options.name);
+        if (!joined) {
+            co_return joined.error();
+        }
+        identity = std::move(*joined);
+        identity.local = options.local;
+    }
+    ++identity.incarnation;
+    if (auto written = write_identity(folder, identity); !written) {
+        co_return written.error();
+    }
+    co_return identity;
+}
+
+fs::path find_shim(const Options& options) {
+    return options.shim.empty() ? own_executable().parent_path() / "linarite-shim" : options.shim;
+}
+
+} // namespace
+
+asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, Options options,
+                                                         std::function<void(Error)> on_refused) {
+    const fs::path folder = options.data.agent(options.name);
+    for (const fs::path& part : {folder, folder / "work", folder / "snapshots"}) {
+        if (auto made = make_folders(part, 0700); !made) {
+            co_return made.error();
+        }
+    }
+    auto lock = FileLock::take(folder / "agent.lock");
+    if (!lock) {
+        co_return lock.error().within("node '" + options.name + "' already runs here");
+    }
+    options.shim = find_shim(options);
+    std::error_code ec;
+    if (!fs::exists(options.shim, ec)) {
+        co_return Error(Errc::not_found,
+                        "'" + options.shim.string() + "' is missing: it belongs beside the linarite program");
+    }
+    auto resources = find_resources(options.slots, options.gpus, options.labels);
+    if (!resources) {
+        co_return resources.error();
+    }
+    auto identity = co_await identify(io.get_executor(), options, folder);
+    if (!identity) {
+        co_return identity.error();
+    }
+    auto parts =
+        std::make_unique<Parts>(io, std::move(options), std::move(*lock), std::move(*identity), std::move(*resources));
+    Parts& all = *parts;
+    all.address = all.options.address.empty() ? find_address(all.identity.url) : all.options.address;
+    all.on_refused = std::move(on_refused);
+    auto daemons = DaemonSocket::open(all.executor, folder, [&all](const LaunchRequest& request) {
+        if (const auto found = all.tasks.find(request.run); found != all.tasks.end()) {
+            found->second->request_daemon(request);
+        }
+    });
+    if (!daemons) {
+        co_return daemons.error();
+    }
+    all.context.daemons = std::move(*daemons);
+    all.link = std::make_unique<Link>(
+        all.executor, LinkCallbacks{[&all] { return coordinator_address(all.identity, all.options.data); },
+                                    [&all] { return all.picture(); },
+                                    [&all](proto::SyncAnswer answer) { all.wanted(std::move(answer)); },
+                                    [&all](Error error) { all.on_refused(std::move(error)); }});
+    all.link->start();
+    co_return std::unique_ptr<App>(new App(std::move(parts)));
+}
+
+asio::awaitable<void> App::stop() {
+    parts_->link->stop();
+    parts_->pool.join();
+    co_return;
+}
+
+std::size_t App::run_count() const {
+    return parts_->tasks.size();
+}
+
+} // namespace linarite::agent

@@ -1,0 +1,56 @@
+// agent/app.hpp: one node's agent, put together. The only place of the agent where objects meet.
+#pragma once
+
+#include "common/data_dir.hpp"
+#include "common/error.hpp"
+#include "proto/agent_protocol.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace linarite::agent {
+
+namespace asio = boost::asio;
+
+struct Options {
+    DataDir data{""};
+    std::string name;
+    int slots = 1;
+    std::string gpus = "auto"; // "auto" or "fake:N"
+    std::vector<std::string> labels;
+    std::optional<proto::JoinString> join; // needed at the first start
+    bool local = false;                    // the coordinator works on the same data directory
+    fs::path environments;                 // cache of environments; "" is <agent dir>/envs
+    fs::path shim;                         // linarite-shim; "" is beside this program
+    std::string address;                   // for MPI between hosts; "" is found
+    std::string version;
+};
+
+/// A running agent.
+class App {
+public:
+    ~App();
+    App(const App&) = delete;
+    App& operator=(const App&) = delete;
+
+    /// Locks the agent's directory, joins if it has no identity yet, re-attaches to what still runs, and begins to ask
+    /// for work. `on_refused` is called when the coordinator does not want this agent any more.
+    static asio::awaitable<Result<std::unique_ptr<App>>> start(asio::io_context& io, Options options,
+                                                               std::function<void(Error)> on_refused);
+    /// Stops asking. Runs go on under their supervisors; the next start re-attaches to them.
+    asio::awaitable<void> stop();
+    [[nodiscard]] std::size_t run_count() const;
+
+private:
+    struct Parts;
+    explicit App(std::unique_ptr<Parts> parts);
+    std::unique_ptr<Parts> parts_;
+};
+
+} // namespace linarite::agent

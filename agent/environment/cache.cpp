@@ -1,0 +1,318 @@
+#include "agent/environment/cache.hpp"
+
+#include "agent/async/async.hpp"
+#include "agent/environment/file_lock.hpp"
+#include "agent/environment/process.hpp"
+#include "common/clock.hpp"
+#include "common/files.hpp"
+#include "proto/json_reader.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace linarite::agent {
+
+namespace {
+
+constexpr std::size_t most_kept_lines = 10'000;
+
+fs::path marker_of(const fs::path& folder) {
+    return folder / ".linarite-ready.json";
+}
+
+PreparedEnvironment describe(const fs::path& folder, std::string key, std::string lock) {
+    PreparedEnvironment out;
+    out.python = folder / "bin" / "python";
+    const auto own = own_variables();
+    const auto path = own.find("PATH");
+    out.variables["PATH"] = (folder / "bin").string() + (path == own.end() ? "" : ":" + path->second);
+    out.variables["VIRTUAL_ENV"] = folder.string();
+    out.key = std::move(key);
+    out.lock = std::move(lock);
+    return out;
+}
+
+// The environment if it was published and its interpreter is still there.
+std::optional<PreparedEnvironment> look_up(const fs::path& folder, const std::string& key) {
+    const auto text = read_file(marker_of(folder));
+    if (!text || ::access((folder / "bin" / "python").c_str(), X_OK) != 0) {
+        return std::nullopt;
+    }
+    const auto document = proto::parse_json(*text);
+    if (!document || !document->is_object()) {
+        return std::nullopt;
+    }
+    return describe(folder, key, document->value("lock", ""));
+}
+
+Result<void> clear_away(const fs::path& folder) {
+    std::error_code ec;
+    fs::remove_all(folder, ec);
+    if (ec) {
+        return Error(Errc::internal, "remove half-built environment '" + folder.string() + "': " + ec.message());
+    }
+    return {};
+}
+
+// Files lose their write permission, so that a script which is not root can't change what others use. Folders keep it:
+// Python adds its byte code there when a module is first imported.
+void make_read_only(const fs::path& folder) {
+    std::error_code ec;
+    for (const auto& entry : fs::recursive_directory_iterator(folder, ec)) {
+        if (entry.is_regular_file(ec) && !entry.is_symlink(ec)) {
+            fs::permissions(entry.path(), fs::perms::owner_write | fs::perms::group_write | fs::perms::others_write,
+                            fs::perm_options::remove, ec);
+        }
+    }
+}
+
+Result<void> publish(const fs::path& folder, const Plan& plan, const std::string& lock) {
+    const proto::Json marker{{"key", plan.key},
+                             {"provider", plan.provider},
+                             {"python", plan.interpreter.version.str()},
+                             {"interpreter", plan.interpreter.path.string()},
+                             {"requirements", plan.requirements},
+                             {"created", format_time(SystemClock().now())},
+                             {"lock", lock}};
+    make_read_only(folder);
+    // Thousands of small files must be on disk before the marker that vouches for them; one fsync for each takes far
+    // longer.
+    const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || ::syncfs(fd.get()) != 0) {
+        return errno_error("sync '" + folder.string() + "'", errno);
+    }
+    return write_file_durably(marker_of(folder), proto::print_json_pretty(marker) + "\n", 0444);
+}
+
+// One build and those who wait for it.
+struct Flight {
+    std::vector<std::string> lines; // so far, for those who come later
+    std::map<int, LogSink> sinks;
+    int next_sink = 0;
+    CancelToken cancel;
+    Signal changed;
+    std::optional<Result<PreparedEnvironment>> outcome;
+
+    void log(const std::string& line) {
+        if (lines.size() < most_kept_lines) {
+            lines.push_back(line);
+        }
+        for (const auto& [id, sink] : sinks) {
+            sink(line);
+        }
+    }
+};
+
+} // namespace
+
+namespace {
+
+PreparedEnvironment bare(const Plan& plan) {
+    PreparedEnvironment out;
+    out.python = plan.interpreter.path;
+    out.reused = true;
+    if (plan.provider != "user_managed") {
+        const auto own = own_variables();
+        const auto path = own.find("PATH");
+        out.variables["PATH"] = out.python.parent_path().string() + (path == own.end() ? "" : ":" + path->second);
+        out.lock = "# Python " + plan.interpreter.version.str() + " as it is on the node\n";
+    }
+    return out;
+}
+
+// Builds under the lock, unless somebody else has done it meanwhile.
+asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Provider& provider, Plan plan, fs::path folder,
+                                                   std::shared_ptr<Flight> flight) {
+    const auto log = [flight](const std::string& line) { flight->log(line); };
+    const auto made = make_folders(folder.parent_path());
+    if (!made) {
+        co_return made.error();
+    }
+    const auto lock = co_await lock_file(
+        folder.string() + ".lock", [log] { log("waiting for another build of the same environment"); }, flight->cancel);
+    if (!lock) {
+        co_return lock.error();
+    }
+    auto there = co_await on_pool(node.pool(), [folder, key = plan.key] { return look_up(folder, key); });
+    if (there) {
+        there->reused = true;
+        co_return *there;
+    }
+    const auto cleared = co_await on_pool(node.pool(), [folder] { return clear_away(folder); });
+    if (!cleared) {
+        co_return cleared.error();
+    }
+    const auto begun = std::chrono::steady_clock::now();
+    BuildOrder order{plan, folder, lock->get(), log, flight->cancel};
+    const auto installed = co_await provider.build(std::move(order));
+    if (!installed) {
+        log("the environment was not built: " + installed.error().detail());
+        // a half-built folder is of no use to anybody; if this fails the next build tries it again
+        co_await on_pool(node.pool(), [folder] { return clear_away(folder); });
+        co_return installed.error();
+    }
+    const auto published =
+        co_await on_pool(node.pool(), [folder, plan, text = *installed] { return publish(folder, plan, text); });
+    if (!published) {
+        co_return published.error();
+    }
+    const auto took = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begun);
+    log("the environment was built in " + format_duration(took) + ": " + plan.key.substr(0, 12));
+    co_return describe(folder, plan.key, *installed);
+}
+
+} // namespace
+
+struct EnvironmentCache::State {
+    State(asio::any_io_executor on, asio::thread_pool& pool, EnvironmentSettings settings)
+        : executor(std::move(on)),
+          node(pool, std::move(settings)),
+          user_managed(make_user_managed_provider(node)),
+          plain(make_plain_provider(node)),
+          pip(make_pip_provider(node)) {}
+
+    asio::any_io_executor executor;
+    Node node;
+    std::unique_ptr<Provider> user_managed;
+    std::unique_ptr<Provider> plain;
+    std::unique_ptr<Provider> pip;
+    std::map<std::string, PreparedEnvironment> known;
+    std::map<std::string, std::shared_ptr<Flight>> flights;
+
+    [[nodiscard]] Provider& choose(const proto::PythonEnvironment& python) const {
+        if (python.user_managed) {
+            return *user_managed;
+        }
+        return python.conda_packages.empty() && python.pip_packages.empty() ? *plain : *pip;
+    }
+
+    [[nodiscard]] fs::path folder(const std::string& key) const { return node.settings().environments / key; }
+
+    // What is ready. Memory first: that costs one look at the file system.
+    asio::awaitable<std::optional<PreparedEnvironment>> find(std::string key) {
+        const auto found = known.find(key);
+        if (found != known.end() && ::access(found->second.python.c_str(), X_OK) == 0) {
+            co_return found->second;
+        }
+        auto there = co_await on_pool(node.pool(), [at = folder(key), key] { return look_up(at, key); });
+        if (there) {
+            there->reused = true;
+            known[key] = *there;
+        }
+        co_return there;
+    }
+
+    // Begins a build that goes on for as long as somebody waits for it.
+    static std::shared_ptr<Flight> take_off(const std::shared_ptr<State>& self, Provider& provider, Plan plan) {
+        auto flight = std::make_shared<Flight>();
+        self->flights[plan.key] = flight;
+        const std::string key = plan.key;
+        asio::co_spawn(self->executor, build(self->node, provider, std::move(plan), self->folder(key), flight),
+                       [self, flight, key](std::exception_ptr bug, Result<PreparedEnvironment> outcome) {
+                           self->flights.erase(key);
+                           flight->outcome = bug ? Error(Errc::internal, "building an environment failed unexpectedly")
+                                                 : std::move(outcome);
+                           if (flight->outcome->has_value()) {
+                               self->known[key] = **flight->outcome;
+                               self->known[key].reused = true;
+                           }
+                           flight->changed.notify();
+                       });
+        return flight;
+    }
+};
+
+EnvironmentCache::EnvironmentCache(asio::any_io_executor executor, asio::thread_pool& pool,
+                                   EnvironmentSettings settings)
+    : state_(std::make_shared<State>(std::move(executor), pool, std::move(settings))) {}
+
+EnvironmentCache::~EnvironmentCache() {
+    for (const auto& [key, flight] : state_->flights) {
+        flight->cancel.cancel();
+    }
+}
+
+asio::awaitable<void> EnvironmentCache::warm_up() {
+    const auto state = state_;
+    co_await state->node.interpreters();
+}
+
+asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::prepare(proto::PythonEnvironment python,
+                                                                       proto::ContainerSettings container, LogSink log,
+                                                                       CancelToken cancel) {
+    const auto state = state_;
+    const auto about_container = check_container(container);
+    if (!about_container) {
+        co_return about_container.error();
+    }
+    Provider& provider = state->choose(python);
+    auto plan = co_await provider.plan(std::move(python));
+    if (!plan) {
+        co_return plan.error();
+    }
+    if (!about_container->empty()) {
+        plan->notices.insert(plan->notices.begin(), *about_container);
+    }
+    const auto say = [&log](const std::vector<std::string>& lines) {
+        for (const std::string& line : lines) {
+            log(line);
+        }
+    };
+    if (plan->key.empty()) {
+        say(plan->notices);
+        co_return bare(*plan);
+    }
+    const auto there = co_await state->find(plan->key);
+    if (there) {
+        if (!plan->notices.empty()) {
+            say(plan->notices);
+            log("the environment is on this node already: " + plan->key.substr(0, 12));
+        }
+        spdlog::info("environment key={} reused=true", plan->key.substr(0, 12));
+        co_return *there;
+    }
+    log(plan->reason);
+    say(plan->notices);
+    co_return co_await wait_for_build(state, provider, std::move(*plan), std::move(log), std::move(cancel));
+}
+
+asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::wait_for_build(std::shared_ptr<State> state,
+                                                                              Provider& provider, Plan plan,
+                                                                              LogSink log, CancelToken cancel) {
+    std::shared_ptr<Flight> flight;
+    while (!flight) {
+        const auto found = state->flights.find(plan.key);
+        if (found == state->flights.end()) {
+            spdlog::info("environment key={} provider={} building=true", plan.key.substr(0, 12), plan.provider);
+            flight = State::take_off(state, provider, plan);
+        } else if (found->second->cancel.cancelled()) {
+            const auto ending = found->second; // its last waiter left: let it clear away, then begin anew
+            co_await ending->changed.wait();
+        } else {
+            flight = found->second;
+            log("waiting for another build of the same environment");
+            for (const std::string& line : flight->lines) {
+                log(line);
+            }
+        }
+    }
+    const int sink = flight->next_sink++;
+    flight->sinks[sink] = std::move(log);
+    const auto hook = cancel.on_cancel([flight] { flight->changed.notify(); });
+    while (!flight->outcome && !cancel.cancelled()) {
+        co_await flight->changed.wait();
+    }
+    flight->sinks.erase(sink);
+    if (flight->outcome) {
+        co_return *flight->outcome;
+    }
+    if (flight->sinks.empty()) {
+        flight->cancel.cancel();
+    }
+    co_return Error(Errc::conflict, "preparing the environment was cancelled");
+}
+
+} // namespace linarite::agent

@@ -1,0 +1,28 @@
+#include "agent/environment/provider.hpp"
+
+namespace linarite::agent {
+
+namespace {
+
+class PlainProvider final : public Provider {
+public:
+    explicit PlainProvider(Node& node) : node_(node) {}
+
+    asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python) override {
+        return plan_interpreter(node_, "plain", std::move(python.python_version));
+    }
+    asio::awaitable<Result<std::string>> build(BuildOrder /*order*/) override {
+        co_return Error(Errc::internal, "an installed interpreter is never built");
+    }
+
+private:
+    Node& node_;
+};
+
+} // namespace
+
+std::unique_ptr<Provider> make_plain_provider(Node& node) {
+    return std::make_unique<PlainProvider>(node);
+}
+
+} // namespace linarite::agent

@@ -1,0 +1,108 @@
+// agent/environment/provider.hpp: the ways to give a run its Python, one per file, behind one interface.
+#pragma once
+
+#include "agent/async/cancel.hpp"
+#include "agent/environment/interpreters.hpp"
+#include "common/error.hpp"
+#include "proto/run_definition.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace linarite::agent {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+
+/// Takes a line for the run's build log (azureml-logs/20_image_build_log.txt), as soon as it is known.
+using LogSink = std::function<void(std::string line)>;
+
+/// What a run starts its script with.
+struct PreparedEnvironment {
+    fs::path python;
+    std::map<std::string, std::string>
+        variables;       // to be set for the script: PATH with its folder in front, VIRTUAL_ENV
+    std::string key;     // of its content; "" if nothing was built for it
+    std::string lock;    // what is really installed, one line each
+    bool reused = false; // it was there already
+};
+
+struct EnvironmentSettings {
+    fs::path environments;                  // cache folder
+    fs::path tools;                         // where uv is put if this node has none
+    fs::path uv;                            // "" looks on PATH, then in `tools`
+    std::chrono::seconds build_limit{1800}; // for one environment
+    bool strict_python = false;             // refuse instead of taking the nearest interpreter
+};
+
+/// What a provider means to do for one request.
+struct Plan {
+    std::string provider;
+    std::string reason;               // why this provider, for the first line of the build log
+    std::vector<std::string> notices; // warnings for the user
+    Interpreter interpreter;
+    std::vector<std::string> requirements; // what is to be installed; nothing if the interpreter does as it is
+    /// SHA-256 over everything that decides the content; "" if nothing is to be built.
+    std::string key;
+};
+
+/// What a build needs of its surroundings.
+struct BuildOrder {
+    Plan plan;
+    fs::path folder;  // where the environment is to be, for ever; it is not there yet
+    int lock_fd = -1; // held while it is built; a tool keeps it, so that nobody builds beside a tool that survived us
+    LogSink log;
+    CancelToken cancel;
+};
+
+class Provider {
+public:
+    Provider() = default;
+    Provider(const Provider&) = delete;
+    Provider& operator=(const Provider&) = delete;
+    virtual ~Provider() = default;
+
+    /// Decides what to do. Looks at the node, changes nothing.
+    virtual asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python) = 0;
+    /// Makes what the plan says and returns what is installed (PreparedEnvironment::lock). Called for plans with a key
+    /// only.
+    virtual asio::awaitable<Result<std::string>> build(BuildOrder order) = 0;
+};
+
+/// What the providers of one node share: its settings, the pool for blocking work and the list of interpreters, looked
+/// for once.
+class Node {
+public:
+    Node(asio::thread_pool& pool, EnvironmentSettings settings) : pool_(pool), settings_(std::move(settings)) {}
+    [[nodiscard]] const EnvironmentSettings& settings() const { return settings_; }
+    [[nodiscard]] asio::thread_pool& pool() const { return pool_; }
+    asio::awaitable<const Interpreters*> interpreters();
+
+private:
+    asio::thread_pool& pool_;
+    EnvironmentSettings settings_;
+    std::unique_ptr<Interpreters> interpreters_;
+};
+
+/// The interpreter that the request names; nothing is built.
+std::unique_ptr<Provider> make_user_managed_provider(Node& node);
+/// An installed interpreter as it is, for requests without packages.
+std::unique_ptr<Provider> make_plain_provider(Node& node);
+/// An environment with packages from an index, made by uv.
+std::unique_ptr<Provider> make_pip_provider(Node& node);
+
+/// Chooses the interpreter for plans that do not name one, with a notice if it isn't what was asked for.
+asio::awaitable<Result<Plan>> plan_interpreter(Node& node, std::string provider, std::string version);
+
+/// Why this request can't be met without containers, or what is to be said about it ("" is nothing).
+Result<std::string> check_container(const proto::ContainerSettings& container);
+
+} // namespace linarite::agent

@@ -1,0 +1,24 @@
+// agent/environment/requirements.hpp: what a conda and a pip list mean to a Python package index.
+#pragma once
+
+#include "common/error.hpp"
+
+#include <string>
+#include <vector>
+
+namespace linarite::agent {
+
+struct Requirements {
+    std::vector<std::string> lines;    // for a requirements file, in the order given
+    std::vector<std::string> warnings; // what was left out or read differently, in words
+};
+
+/// Names are mapped where the index knows them by another one, libraries that wheels bring with them are left out with
+/// a warning, and versions are rewritten ("numpy=1.21" is "numpy==1.21.*"). Nothing here judges a version.
+/// invalid_argument for a line that would make the installer read other files of the node.
+Result<Requirements> to_requirements(const std::vector<std::string>& conda, const std::vector<std::string>& pip);
+
+/// One text for all lists that mean the same: order, blanks, repeats and the spelling of names do not matter.
+std::string normalise(const std::vector<std::string>& lines);
+
+} // namespace linarite::agent

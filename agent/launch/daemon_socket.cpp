@@ -1,0 +1,306 @@
+#include "agent/launch/daemon_socket.hpp"
+
+#include "common/files.hpp"
+#include "common/hash.hpp"
+#include "proto/json_reader.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <spdlog/spdlog.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <set>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <tuple>
+#include <unistd.h>
+
+namespace linarite::agent {
+
+namespace {
+
+using Local = asio::local::stream_protocol;
+constexpr auto tuple_awaitable = asio::as_tuple(asio::use_awaitable);
+
+constexpr std::size_t request_limit = std::size_t{64} << 10U;
+constexpr std::size_t token_bytes = 16;
+constexpr auto accept_pause = std::chrono::milliseconds(100);
+
+using Key = std::pair<std::string, std::string>; // run, host alias
+
+struct Expected {
+    Fence fence = 0;
+    std::string token;
+};
+
+struct Answer {
+    bool started = false;
+    std::optional<int> exit_code;
+    std::string message;
+};
+
+struct Connection {
+    explicit Connection(Local::socket s) : socket(std::move(s)) {}
+    Local::socket socket;
+    Key key;
+    bool told_start = false;
+};
+
+/// The folder of the socket: the agent's own, or one of ours below /tmp that the agent's folder remembers.
+Result<fs::path> socket_folder(const fs::path& agent_dir) {
+    constexpr std::string_view name = "/launch.sock";
+    if (agent_dir.string().size() + name.size() < sizeof(sockaddr_un::sun_path)) {
+        return agent_dir;
+    }
+    const fs::path note = agent_dir / "launch.folder";
+    if (const auto known = read_file(note)) {
+        struct stat about {};
+        const bool ours = ::lstat(known->c_str(), &about) == 0 && S_ISDIR(about.st_mode) &&
+                          about.st_uid == ::geteuid() && (about.st_mode & 0077) == 0;
+        if (ours) {
+            return fs::path(*known);
+        }
+    }
+    std::string folder = "/tmp/linarite-" + std::to_string(::geteuid()) + "-XXXXXX";
+    if (::mkdtemp(folder.data()) == nullptr) {
+        return errno_error("make '" + folder + "'", errno);
+    }
+    if (auto written = write_file_durably(note, folder, 0600); !written) {
+        return written.error();
+    }
+    return fs::path(folder);
+}
+
+/// A few hundred bytes fit a socket's buffer at once; a peer that does not read is no worse off than one that is gone.
+void tell(Connection& connection, const proto::Json& line) {
+    const std::string text = proto::print_json(line) + "\n";
+    boost::system::error_code ignored;
+    asio::write(connection.socket, asio::buffer(text), ignored);
+}
+
+} // namespace
+
+struct DaemonSocket::State {
+    State(asio::any_io_executor e, OnRequest callback)
+        : executor(std::move(e)), acceptor(executor), on_request(std::move(callback)) {}
+
+    asio::any_io_executor executor;
+    Local::acceptor acceptor;
+    OnRequest on_request;
+    std::string path;
+    bool closed = false;
+    std::map<std::string, Expected> expected;
+    std::map<Key, Answer> answers;
+    std::set<std::shared_ptr<Connection>> connections;
+
+    void give(Connection& connection) {
+        const auto found = answers.find(connection.key);
+        if (found == answers.end()) {
+            return;
+        }
+        const Answer& answer = found->second;
+        if (answer.started && !connection.told_start) {
+            connection.told_start = true;
+            tell(connection, {{"started", true}});
+        }
+        if (answer.exit_code) {
+            proto::Json line{{"exit", *answer.exit_code}};
+            if (!answer.message.empty()) {
+                line["message"] = answer.message;
+            }
+            tell(connection, line);
+        }
+    }
+
+    void give_all(const Key& key) {
+        for (const auto& connection : connections) {
+            if (connection->key == key) {
+                give(*connection);
+            }
+        }
+    }
+
+    Result<LaunchRequest> parse(const std::string& line) const {
+        const auto document = proto::parse_json(line);
+        if (!document) {
+            return document.error();
+        }
+        std::vector<Fault> faults;
+        proto::JsonReader reader(*document, "", faults);
+        LaunchRequest request;
+        const std::string token = reader.required_text("token");
+        request.run = RunId(reader.required_text("run"));
+        const std::string fence = reader.required_text("fence");
+        request.host = reader.required_text("host");
+        request.command = reader.required_text("command");
+        if (!faults.empty()) {
+            return Error(std::move(faults));
+        }
+        const auto known = expected.find(request.run.str());
+        if (known == expected.end() || !equal_in_constant_time(known->second.token, token) ||
+            std::to_string(known->second.fence) != fence) {
+            return Error(Errc::unauthorized, "no such run is being launched here");
+        }
+        request.fence = known->second.fence;
+        return request;
+    }
+
+    void take(const std::shared_ptr<Connection>& connection, const std::string& line) {
+        auto request = parse(line);
+        if (!request) {
+            spdlog::warn("launch request refused: {}", request.error().detail());
+            tell(*connection, {{"exit", 1}, {"message", request.error().detail()}});
+            return;
+        }
+        connection->key = {request->run.str(), request->host};
+        const auto answered = answers.find(connection->key);
+        const bool ended = answered != answers.end() && answered->second.exit_code.has_value();
+        give(*connection);
+        if (!ended) {
+            on_request(std::move(*request));
+        }
+    }
+
+    static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
+        std::string buffer;
+        for (;;) {
+            auto dynamic = asio::dynamic_buffer(buffer, request_limit);
+            const auto [ec, size] = co_await asio::async_read_until(connection->socket, dynamic, '\n', tuple_awaitable);
+            if (ec || self->closed) {
+                break; // mpirun has ended its launch agent, or was ended itself
+            }
+            self->take(connection, buffer.substr(0, size));
+            buffer.erase(0, size);
+        }
+        self->connections.erase(connection);
+    }
+
+    static asio::awaitable<void> accept(std::shared_ptr<State> self) {
+        while (!self->closed) {
+            auto [ec, socket] = co_await self->acceptor.async_accept(tuple_awaitable);
+            if (self->closed) {
+                co_return;
+            }
+            if (ec) { // no descriptors left, most likely
+                spdlog::warn("launch socket: {}", ec.message());
+                asio::steady_timer timer(self->executor, accept_pause);
+                co_await timer.async_wait(tuple_awaitable);
+                continue;
+            }
+            auto connection = std::make_shared<Connection>(std::move(socket));
+            self->connections.insert(connection);
+            asio::co_spawn(self->executor, serve(self, connection), asio::detached); // reports nothing but its end
+        }
+    }
+
+    Result<void> listen(const fs::path& folder) {
+        path = (folder / "launch.sock").string();
+        ::unlink(path.c_str()); // a former agent's; the agent's folder is locked by us
+        boost::system::error_code ec;
+        const auto step = [&](const boost::system::error_code& failed) -> Result<void> {
+            return failed ? Result<void>(Error(Errc::internal, "listen at '" + path + "': " + failed.message()))
+                          : Result<void>();
+        };
+        acceptor.open(Local(), ec);
+        if (!ec) {
+            acceptor.bind(Local::endpoint(path), ec);
+        }
+        if (!ec && ::chmod(path.c_str(), 0600) != 0) {
+            ec.assign(errno, boost::system::system_category());
+        }
+        if (!ec) {
+            acceptor.listen(asio::socket_base::max_listen_connections, ec);
+        }
+        return step(ec);
+    }
+};
+
+DaemonSocket::DaemonSocket(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+DaemonSocket::~DaemonSocket() {
+    state_->closed = true;
+    boost::system::error_code ignored;
+    state_->acceptor.close(ignored);
+    for (const auto& connection : state_->connections) {
+        connection->socket.close(ignored);
+    }
+}
+
+Result<std::unique_ptr<DaemonSocket>> DaemonSocket::open(asio::any_io_executor executor, const fs::path& agent_dir,
+                                                         OnRequest on_request) {
+    const auto folder = socket_folder(agent_dir);
+    if (!folder) {
+        return folder.error();
+    }
+    auto state = std::make_shared<State>(executor, std::move(on_request));
+    if (const auto listening = state->listen(*folder); !listening) {
+        return listening.error();
+    }
+    asio::co_spawn(executor, State::accept(state), asio::detached); // ends with the acceptor
+    return std::unique_ptr<DaemonSocket>(new DaemonSocket(std::move(state)));
+}
+
+const std::string& DaemonSocket::path() const {
+    return state_->path;
+}
+
+std::string DaemonSocket::expect(const RunId& run, Fence fence, std::string token) {
+    if (token.empty()) {
+        token = random_hex(token_bytes);
+    }
+    state_->expected[run.str()] = Expected{fence, token};
+    return token;
+}
+
+void DaemonSocket::started(const RunId& run, const std::string& host) {
+    const Key key{run.str(), host};
+    state_->answers[key].started = true;
+    state_->give_all(key);
+}
+
+void DaemonSocket::ended(const RunId& run, const std::string& host, int exit_code, const std::string& message) {
+    const Key key{run.str(), host};
+    Answer& answer = state_->answers[key];
+    if (answer.exit_code) {
+        return;
+    }
+    answer.exit_code = exit_code;
+    answer.message = message;
+    state_->give_all(key);
+}
+
+void DaemonSocket::forget(const RunId& run) {
+    state_->expected.erase(run.str());
+    std::erase_if(state_->answers, [&](const auto& entry) { return entry.first.first == run.str(); });
+    boost::system::error_code ignored;
+    for (const auto& connection : state_->connections) {
+        if (connection->key.first == run.str()) {
+            connection->socket.close(ignored);
+        }
+    }
+}
+
+std::string read_launch_token(const fs::path& job_file) {
+    const auto text = read_file(job_file);
+    if (!text) {
+        return "";
+    }
+    const auto document = proto::parse_json(*text);
+    if (!document || !document->is_object()) {
+        return "";
+    }
+    std::vector<Fault> faults;
+    proto::JsonReader reader(*document, "", faults);
+    return reader.object("env").text("LINARITE_LAUNCH_TOKEN");
+}
+
+} // namespace linarite::agent

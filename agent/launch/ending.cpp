@@ -1,0 +1,175 @@
+#include "agent/launch/ending.hpp"
+
+#include "agent/launch/plan.hpp"
+#include "fmt/core.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <utility>
+
+namespace linarite::agent {
+
+namespace {
+
+constexpr int mpirun_lost_a_node = 205; // Open MPI's ORTE_ERR_COMM_FAILURE as an exit code
+
+/// How something ended, in words that follow its name.
+std::string how(int exit_code, int signal, bool out_of_memory) {
+    if (out_of_memory) {
+        return fmt::format("was killed by the kernel ({}): the node ran out of memory",
+                           signal_name(signal != 0 ? signal : SIGKILL));
+    }
+    return signal != 0 ? fmt::format("was ended by {}", signal_name(signal))
+                       : fmt::format("exited with status code {}", exit_code);
+}
+
+std::string with_tail(std::string words, const fs::path& log) {
+    const std::string tail = log_tail(log);
+    if (!tail.empty()) {
+        words += fmt::format("\nLast lines of {}:\n{}", log.filename().string(), tail);
+    }
+    return words;
+}
+
+/// The rank of this node that failed first: the one that mpirun names, else the earliest. Those that were told to end
+/// because of another come later.
+const RankFact* first_failure(const std::vector<RankFact>& ranks, int named) {
+    const RankFact* first = nullptr;
+    for (const auto& rank : ranks) {
+        if (!rank.ok() && rank.rank == named) {
+            return &rank;
+        }
+        if (!rank.ok() && (first == nullptr || rank.ended_us < first->ended_us)) {
+            first = &rank;
+        }
+    }
+    return first;
+}
+
+void tell_rank(const EndingContext& context, const RankFact& rank, proto::Ending& ending) {
+    ending.rank = rank.rank;
+    ending.exit_code = rank.exit_code;
+    ending.signal = rank.signal;
+    ending.out_of_memory = ending.out_of_memory || rank.out_of_memory;
+    ending.code = "UserError";
+    ending.message =
+        with_tail(fmt::format("User process '{}' {} (rank {}, node {}).", context.program,
+                              how(rank.exit_code, rank.signal, ending.out_of_memory), rank.rank, context.node),
+                  context.log_dir / driver_log_name(context.processes == 1 ? -1 : rank.rank));
+}
+
+void tell_launcher(const EndingContext& context, int named, proto::Ending& ending) {
+    ending.rank = named;
+    const std::string end = how(ending.exit_code, ending.signal, ending.out_of_memory);
+    std::string words = context.lead ? fmt::format("mpirun on node {} {}", context.node, end)
+                                     : fmt::format("Open MPI's daemon on node {} {}", context.node, end);
+    ending.code = context.lead && named >= 0 ? "UserError" : "ServiceError";
+    if (context.lead && named >= 0) {
+        words += fmt::format("; rank {} failed first", named);
+    } else if (context.lead && ending.exit_code == mpirun_lost_a_node) {
+        words += "; the connection to another node of the run was lost";
+    }
+    ending.message = with_tail(words + ".", context.output);
+}
+
+void tell_limit(const EndingContext& context, proto::Ending& ending) {
+    ending.code = "UserError";
+    ending.message =
+        with_tail(fmt::format("The run reached its time limit{} on node {} and was ended.",
+                              context.limit ? fmt::format(" of {} s", context.limit->count()) : "", context.node),
+                  context.mpi ? context.log_dir / driver_log_name(context.processes == 1 ? -1 : 0) : context.output);
+}
+
+} // namespace
+
+std::string signal_name(int signal) {
+    constexpr std::array<std::pair<int, const char*>, 20> names{
+        {{SIGHUP, "SIGHUP"},   {SIGINT, "SIGINT"},   {SIGQUIT, "SIGQUIT"}, {SIGILL, "SIGILL"},   {SIGTRAP, "SIGTRAP"},
+         {SIGABRT, "SIGABRT"}, {SIGBUS, "SIGBUS"},   {SIGFPE, "SIGFPE"},   {SIGKILL, "SIGKILL"}, {SIGUSR1, "SIGUSR1"},
+         {SIGSEGV, "SIGSEGV"}, {SIGUSR2, "SIGUSR2"}, {SIGPIPE, "SIGPIPE"}, {SIGALRM, "SIGALRM"}, {SIGTERM, "SIGTERM"},
+         {SIGSTOP, "SIGSTOP"}, {SIGXCPU, "SIGXCPU"}, {SIGXFSZ, "SIGXFSZ"}, {SIGSYS, "SIGSYS"},   {SIGIO, "SIGIO"}}};
+    const auto* found = std::ranges::find(names, signal, &std::pair<int, const char*>::first);
+    return found == names.end() ? fmt::format("signal {}", signal) : found->second;
+}
+
+int rank_named_by_mpirun(std::string_view output) {
+    // "mpirun noticed that process rank 2 with PID 0 on node w1 exited on signal 9" and
+    // "  Process name: [[21150,1],2]\n  Exit code:    3" (Open MPI 4.1's help-orterun and help-mpi-api texts)
+    std::size_t at = std::string_view::npos;
+    constexpr std::string_view noticed = "noticed that process rank ";
+    constexpr std::string_view name = "Process name: [[";
+    if (const auto found = output.find(noticed); found != std::string_view::npos) {
+        at = found + noticed.size();
+    }
+    if (const auto found = output.find(name); found != std::string_view::npos) {
+        const auto comma = output.find("],", found);
+        if (comma != std::string_view::npos && found < at) {
+            at = comma + 2;
+        }
+    }
+    int rank = -1;
+    if (at < output.size()) {
+        std::from_chars(output.data() + at, output.data() + output.size(), rank);
+    }
+    return rank;
+}
+
+proto::Ending make_ending(const EndingContext& context, const ExitFact& fact, const std::vector<RankFact>& ranks) {
+    proto::Ending ending;
+    ending.started = fact.started;
+    ending.exit_code = fact.exit_code;
+    ending.signal = fact.signal;
+    ending.out_of_memory = fact.out_of_memory;
+    ending.timed_out = fact.timed_out;
+    ending.stopped = fact.stopped;
+    if (!fact.started) {
+        ending.code = "UserError";
+        ending.message = fmt::format("node {}: {}", context.node, fact.error);
+    } else if (fact.timed_out) {
+        tell_limit(context, ending);
+    } else if (fact.stopped) {
+        ending.message = context.stop_reason;
+    } else if (ended_well(fact, ranks)) {
+        ending.message = fact.stragglers_killed ? "processes that the run left behind were ended" : "";
+    } else if (context.mpi) {
+        tell_mpi(context, ranks, ending);
+    } else {
+        ending.rank = 0;
+        ending.code = "UserError";
+        ending.message = with_tail(fmt::format("User process '{}' {} (node {}).", context.program,
+                                               how(fact.exit_code, fact.signal, fact.out_of_memory), context.node),
+                                   context.output);
+    }
+    return ending;
+}
+
+proto::Ending merge_endings(const proto::Ending& lead, const std::map<int, proto::Ending>& others) {
+    if (lead.ok() || lead.timed_out || lead.stopped || !lead.started) {
+        return lead;
+    }
+    const proto::Ending* first = nullptr;
+    for (const auto& [node, other] : others) {
+        const bool failed = other.rank >= 0 && !other.code.empty();
+        if (failed && other.rank == lead.rank) {
+            return other;
+        }
+        if (failed && first == nullptr) {
+            first = &other;
+        }
+    }
+    // mpirun named none, and none failed here: then the one that did elsewhere it is
+    return lead.rank < 0 && first != nullptr ? *first : lead;
+}
+
+proto::Ending lost_ending(const std::string& node, const Error& error) {
+    proto::Ending ending;
+    ending.started = true;
+    ending.exit_code = 1;
+    ending.code = "ServiceError";
+    ending.message = fmt::format("node {}: {}", node, error.detail());
+    return ending;
+}
+
+} // namespace linarite::agent

@@ -1,0 +1,74 @@
+// agent/launch/plan.hpp: from a run's definition to what is started on this node.
+#pragma once
+
+#include "agent/launch/shim_job.hpp"
+#include "proto/agent_protocol.hpp"
+#include "proto/run_definition.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace linarite::agent {
+
+/// Everything that decides what one node starts for a run.
+struct LaunchOrder {
+    RunId run;
+    Fence fence = 0;
+    std::string experiment;
+    proto::RunDefinition definition;
+    int node_index = 0;
+    std::vector<proto::GangMember> gang;
+    std::map<std::string, std::string> variables;   // the coordinator's (DesiredRun::variables)
+    std::map<std::string, std::string> environment; // the environment's own (its PATH, VIRTUAL_ENV)
+    std::map<std::string, std::string> inherited;   // of the agent: see inherited_variables()
+    std::map<std::string, std::string> data_paths;  // by data reference name
+    fs::path python;                                // interpreter of the environment
+    fs::path work_dir;                              // wd: the run's working directory, shared by nodes on one host
+    fs::path run_dir;                               // this node's folder for the run: logs, tmp and facts go below
+    fs::path facts_dir;
+    fs::path shim;
+    std::string launch_socket;  // DaemonSocket::path(); lead node of an MPI run over several nodes
+    std::string launch_token;   // that DaemonSocket::expect() gave or was given
+    std::string daemon_command; // other nodes of an MPI run: DesiredRun::daemon_command
+    int cores = 1;
+    int gpus = 0;
+};
+
+/// What is to be written and started.
+struct LaunchPlan {
+    ShimJob job;
+    std::optional<RankJob> ranks; // MPI
+    fs::path rank_file;
+    std::string host_file; // text of the file that AZ_BATCHAI_MPI_HOST_FILE names
+    fs::path host_file_path;
+};
+
+/// invalid_argument: it cannot be launched as it is asked for.
+Result<LaunchPlan> plan_launch(const LaunchOrder& order);
+
+/// Writes the rank file, the host file and `job_file`; makes the folders of logs and facts.
+Result<void> write_plan(const LaunchPlan& plan, const fs::path& job_file);
+
+/// What a run may see of the agent's own environment: HOME, USER, PATH, LD_LIBRARY_PATH and the like.
+std::map<std::string, std::string> inherited_variables();
+
+/// The node that an MPI host alias ("w3") stands for; -1 if it is none of ours.
+int node_of_alias(const std::string& alias);
+std::string alias_of_node(int node_index);
+
+/// Replaces $AZUREML_DATAREFERENCE_<name> (also with braces) by the data's path. Unknown names stay.
+std::string replace_data_references(const std::string& text, const std::map<std::string, std::string>& data_paths);
+
+/// Checks that a command line that came from mpirun starts Open MPI's daemon and nothing else. invalid_argument if not.
+Result<void> check_daemon_command(const std::string& command);
+
+/// The sentences around a process's output that clients look for.
+inline constexpr const char* success_line = "The activity completed successfully. Finalizing run...";
+inline constexpr const char* failure_line = "The experiment failed with exit code: {code}. Finalizing run...";
+
+/// File name of the driver log of a rank, or of the only process (-1).
+std::string driver_log_name(int rank);
+
+} // namespace linarite::agent

@@ -1,0 +1,476 @@
+#include "agent/run_task.hpp"
+
+#include "agent/capture/data.hpp"
+#include "agent/launch/ending.hpp"
+#include "agent/task_record.hpp"
+#include "common/files.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <fstream>
+
+namespace linarite::agent {
+
+using proto::Ending;
+using proto::Phase;
+using proto::Want;
+
+RunTask::RunTask(TaskContext& context, proto::DesiredRun desired)
+    : context_(context), desired_(std::move(desired)), folders_(context.folder, desired_.run) {}
+
+void RunTask::start(std::function<void()> on_end) {
+    asio::co_spawn(context_.executor, live(),
+                   [self = shared_from_this(), on_end = std::move(on_end)](const std::exception_ptr& failure) {
+                       if (failure) {
+                           spdlog::critical("a run's task ended by an exception: run={}", self->run().str());
+                           std::abort(); // its state is on disk; the next start goes on with it
+                       }
+                       on_end();
+                   });
+}
+
+void RunTask::update(proto::DesiredRun desired) {
+    desired_ = std::move(desired);
+    answer_daemons();
+    if (stop_wanted()) {
+        cancel_.cancel();
+    }
+    changed_.notify();
+}
+
+void RunTask::forget() {
+    forgotten_ = true;
+    cancel_.cancel();
+    finish_cancel_.cancel();
+    changed_.notify();
+}
+
+bool RunTask::stop_wanted() const {
+    return forgotten_ || desired_.want == Want::stop;
+}
+
+bool RunTask::shares_lead() const {
+    return !is_lead() && !desired_.gang.empty() && desired_.gang.front().host_id == context_.host_id;
+}
+
+fs::path RunTask::work_dir() const {
+    return shares_lead() ? fs::path(desired_.gang.front().work_dir) : folders_.wd;
+}
+
+proto::RunReport RunTask::report() const {
+    proto::RunReport report;
+    report.run = desired_.run;
+    report.fence = desired_.fence;
+    report.phase = phase_;
+    report.detail = capture_ && phase_ == Phase::exited && !capture_->trouble().empty() ? capture_->trouble() : detail_;
+    report.ending = ending_;
+    report.daemons = daemons_;
+    if (phase_ >= Phase::ready) {
+        report.work_dir = folders_.wd.string();
+    }
+    return report;
+}
+
+void RunTask::set_phase(Phase phase, std::string detail) {
+    phase_ = phase;
+    detail_ = std::move(detail);
+    context_.report();
+}
+
+// ---- the whole life -------------------------------------------------------------------------------------------------
+
+asio::awaitable<void> RunTask::live() {
+    const auto self = shared_from_this();
+    const auto record = read_record(folders_.record());
+    if (!record || record->fence != desired_.fence) {
+        co_await clear(); // another placement's folder, or a half-made one
+    }
+    if (!forgotten_) {
+        co_await work(record && record->fence == desired_.fence && record->launched);
+    }
+    while (!forgotten_) {
+        co_await changed_.wait();
+    }
+    capture_.reset();
+    co_await clear();
+}
+
+// Ends what still runs in the folder and removes it.
+asio::awaitable<void> RunTask::clear() {
+    std::error_code ec;
+    if (!fs::exists(folders_.root, ec)) {
+        co_return;
+    }
+    auto attached = Supervisor::attach(context_.executor, context_.shim, folders_.state);
+    if (attached && (*attached)->stop(Millis(0))) {
+        const auto ended = co_await (*attached)->wait();
+        if (!ended) {
+            spdlog::warn("a run had lost its supervisor: run={} cause=\"{}\"", desired_.run.str(),
+                         ended.error().detail());
+        }
+    }
+    auto remove = [root = folders_.root]() -> Result<void> {
+        std::error_code failed;
+        fs::remove_all(root, failed);
+        return failed ? Result<void>(Error(Errc::internal, failed.message())) : Result<void>();
+    };
+    if (auto removed = co_await on_pool(context_.pool, std::move(remove)); !removed) {
+        spdlog::warn("a run's folder cannot be removed: folder={} cause=\"{}\"", folders_.root.string(),
+                     removed.error().detail());
+    }
+}
+
+asio::awaitable<void> RunTask::work(bool was_launched) {
+    auto definition = proto::parse_run_definition(desired_.definition);
+    if (definition) {
+        definition_ = std::move(*definition);
+    }
+    if (auto ending = read_ending(folders_.ending())) {
+        ending_ = std::move(*ending); // it had ended before this agent was started
+        start_capture();
+        co_return co_await finish();
+    }
+    Result<bool> running = false;
+    if (!definition) {
+        running = definition.error().within("read the run definition");
+    } else if (was_launched) {
+        start_capture();
+        running = take_up();
+    } else {
+        running = co_await prepare_and_launch();
+    }
+    if (!running) {
+        end_with_error(running.error());
+    } else if (!*running) {
+        end_stopped();
+    } else {
+        set_phase(Phase::launched, "running");
+        co_await await_exit();
+    }
+    co_await finish();
+}
+
+// False if it was stopped before the launch.
+asio::awaitable<Result<bool>> RunTask::prepare_and_launch() {
+    if (auto ready = co_await prepare(); !ready) {
+        if (stop_wanted()) {
+            co_return false;
+        }
+        co_return ready.error();
+    }
+    if (!co_await await_launch()) {
+        co_return false;
+    }
+    if (auto launched = co_await launch(); !launched) {
+        co_return launched.error().within("launch");
+    }
+    co_return true;
+}
+
+// ---- prepare --------------------------------------------------------------------------------------------------------
+
+asio::awaitable<Result<void>> RunTask::prepare() {
+    auto folders = [f = folders_, record = TaskRecord{desired_.fence, false}]() -> Result<void> {
+        for (const fs::path& folder : {f.root, f.state, f.logs, f.tmp}) {
+            if (auto made = make_folders(folder, 0700); !made) {
+                return made;
+            }
+        }
+        return write_record(f.record(), record);
+    };
+    if (auto made = co_await on_pool(context_.pool, std::move(folders)); !made) {
+        co_return made.error().within("make the run's folders");
+    }
+    if (auto done = co_await prepare_directory(); !done) {
+        co_return done;
+    }
+    start_capture();
+    co_return co_await prepare_environment();
+}
+
+asio::awaitable<Result<void>> RunTask::prepare_directory() {
+    detail_ = "fetching the source tree";
+    if (!shares_lead()) {
+        auto made = co_await context_.snapshots.materialise(desired_.snapshot, folders_.wd, cancel_);
+        if (!made) {
+            co_return made.error().within("fetch the source tree");
+        }
+    }
+    if (desired_.data.empty()) {
+        co_return Result<void>{};
+    }
+    set_phase(Phase::preparing, "fetching data");
+    DataReferences references = data_references();
+    auto prepared = co_await references.prepare(cancel_);
+    if (!prepared) {
+        co_return prepared.error().within("prepare data");
+    }
+    data_paths_ = std::move(*prepared);
+    co_return Result<void>{};
+}
+
+// Nodes that work in the lead's directory have copies of their own all the same: their paths need not wait for the
+// lead.
+DataReferences RunTask::data_references() {
+    DataSettings settings;
+    settings.data = desired_.data;
+    settings.host_id = context_.host_id;
+    settings.coordinator_host_id = desired_.host_id;
+    settings.work_dir = folders_.wd;
+    settings.scratch = folders_.root / "data";
+    settings.warn = [this](const std::string& line) { note(line); };
+    return DataReferences(context_.pool, context_.coordinator, std::move(settings));
+}
+
+asio::awaitable<Result<void>> RunTask::prepare_environment() {
+    detail_ = "preparing the environment";
+    const fs::path log = folders_.logs / "20_image_build_log.txt";
+    auto sink = [this, log](std::string line) {
+        if (detail_.starts_with("preparing")) {
+            set_phase(Phase::preparing, "building the environment");
+        }
+        std::ofstream(log, std::ios::app) << line << '\n';
+    };
+    auto prepared = co_await context_.environments.prepare(definition_.python, definition_.container, sink, cancel_);
+    if (!prepared) {
+        co_return prepared.error().within("prepare the environment");
+    }
+    environment_ = std::move(*prepared);
+    if (!environment_.lock.empty() && is_lead()) {
+        co_return replace_file(folders_.logs / "environment_lock.txt", environment_.lock);
+    }
+    co_return Result<void>{};
+}
+
+// True when the launch is wanted; false when it will not be.
+asio::awaitable<bool> RunTask::await_launch() {
+    while (!stop_wanted()) {
+        if (desired_.want == Want::launch && (is_lead() || !desired_.daemon_command.empty())) {
+            co_return true;
+        }
+        if (phase_ != Phase::ready) {
+            set_phase(Phase::ready, "ready");
+        }
+        co_await changed_.wait();
+    }
+    co_return false;
+}
+
+void RunTask::start_capture() {
+    std::error_code ec;
+    fs::create_directories(folders_.logs, ec);
+    CaptureSettings settings;
+    settings.azureml_logs = folders_.logs;
+    settings.work_dir = shares_lead() ? fs::path() : folders_.wd;
+    settings.outputs = definition_.collect_outputs;
+    settings.watched_folders = definition_.watched_folders;
+    settings.warn = [this](const std::string& line) { note(line); };
+    capture_ =
+        std::make_unique<Capture>(context_.executor, context_.pool, context_.watcher,
+                                  make_http_uploader(context_.coordinator, desired_.run, desired_.fence), settings);
+    capture_->start();
+}
+
+// A line for people in this node's own log of the run. The name has two underscores because the v1 SDK, choosing which
+// log to follow, takes a name without them for the log of the last node.
+void RunTask::note(const std::string& line) {
+    const fs::path log = folders_.logs / ("65_job_prep-tvmps_" + context_.node.str() + "_d.txt");
+    std::ofstream(log, std::ios::app) << format_time(SystemClock().now()) << ' ' << line << '\n';
+}
+
+// ---- launch ---------------------------------------------------------------------------------------------------------
+
+LaunchOrder RunTask::launch_order() {
+    LaunchOrder order;
+    order.run = desired_.run;
+    order.fence = desired_.fence;
+    order.experiment = desired_.experiment;
+    order.definition = definition_;
+    order.node_index = desired_.node_index;
+    order.gang = desired_.gang;
+    order.variables = desired_.variables;
+    order.environment = environment_.variables;
+    order.inherited = inherited_variables();
+    order.data_paths = data_paths_;
+    order.python = environment_.python;
+    order.work_dir = work_dir();
+    order.run_dir = folders_.root;
+    order.facts_dir = folders_.state;
+    order.shim = context_.shim;
+    if (is_lead() && desired_.gang.size() > 1) {
+        order.launch_socket = context_.daemons->path();
+        order.launch_token = context_.daemons->expect(desired_.run, desired_.fence);
+    }
+    order.daemon_command = desired_.daemon_command;
+    order.cores = context_.cores;
+    order.gpus = context_.gpus;
+    return order;
+}
+
+asio::awaitable<Result<void>> RunTask::launch() {
+    const auto plan = plan_launch(launch_order());
+    if (!plan) {
+        co_return plan.error();
+    }
+    auto write = [plan = *plan, f = folders_, record = TaskRecord{desired_.fence, true}]() -> Result<void> {
+        if (auto written = write_plan(plan, f.job()); !written) {
+            return written;
+        }
+        // first the record, then the start: a task that is made anew looks for the supervisor, never starts a second
+        // one
+        return write_record(f.record(), record);
+    };
+    if (auto written = co_await on_pool(context_.pool, std::move(write)); !written) {
+        co_return written;
+    }
+    auto started = Supervisor::start(context_.executor, context_.shim, folders_.job(), folders_.state);
+    if (!started) {
+        co_return started.error();
+    }
+    supervisor_ = std::move(*started);
+    co_return Result<void>{};
+}
+
+// The supervisor that an earlier agent process started.
+Result<bool> RunTask::take_up() {
+    auto attached = Supervisor::attach(context_.executor, context_.shim, folders_.state);
+    if (!attached) {
+        return attached.error();
+    }
+    supervisor_ = std::move(*attached);
+    if (is_lead() && desired_.gang.size() > 1) {
+        context_.daemons->expect(desired_.run, desired_.fence, read_launch_token(folders_.job()));
+    }
+    spdlog::info("run taken up again: run={}", desired_.run.str());
+    return true;
+}
+
+void RunTask::request_daemon(const LaunchRequest& request) {
+    const int index = node_of_alias(request.host);
+    if (index <= 0 || static_cast<std::size_t>(index) >= desired_.gang.size()) {
+        context_.daemons->ended(desired_.run, request.host, 1, "'" + request.host + "' is no node of this run");
+        return;
+    }
+    const proto::DaemonRequest daemon{index, request.command};
+    if (std::find(daemons_.begin(), daemons_.end(), daemon) == daemons_.end()) {
+        daemons_.push_back(daemon);
+        context_.report();
+    }
+    context_.daemons->started(desired_.run, request.host); // it is in the hands of that node; its end comes back
+    answer_daemons();
+}
+
+void RunTask::answer_daemons() {
+    if (!is_lead()) {
+        return;
+    }
+    for (const auto& [index, ending] : desired_.daemon_ends) {
+        const int code = ending.signal != 0 ? 128 + ending.signal : ending.exit_code;
+        context_.daemons->ended(desired_.run, alias_of_node(index), ending.started ? code : 1, ending.message);
+    }
+}
+
+// ---- the end --------------------------------------------------------------------------------------------------------
+
+asio::awaitable<void> RunTask::await_exit() {
+    auto outcome = std::make_shared<std::optional<Result<ExitFact>>>();
+    asio::co_spawn(context_.executor, supervisor_->wait(),
+                   [outcome, self = shared_from_this()](const std::exception_ptr& failure, Result<ExitFact> fact) {
+                       outcome->emplace(failure ? Result<ExitFact>(Error(Errc::internal, "the wait for it broke"))
+                                                : std::move(fact));
+                       self->changed_.notify();
+                   });
+    bool stopping = false;
+    while (!*outcome) {
+        if (stop_wanted() && !stopping) {
+            stopping = true;
+            const Millis grace = forgotten_ ? Millis(0) : desired_.grace;
+            set_phase(Phase::launched, "stopping");
+            if (auto asked = supervisor_->stop(grace); !asked) {
+                spdlog::warn("a run cannot be asked to stop: run={} cause=\"{}\"", desired_.run.str(),
+                             asked.error().detail());
+            }
+        }
+        co_await changed_.wait();
+    }
+    const Result<ExitFact>& fact = **outcome;
+    if (!fact) {
+        end_with(lost_ending(context_.node.str(), fact.error()));
+        co_return;
+    }
+    EndingContext context;
+    context.node = context_.node.str();
+    context.program = definition_.script.empty() ? definition_.command.front() : definition_.script;
+    context.log_dir = folders_.logs;
+    context.processes = definition_.node_count * definition_.processes_per_node;
+    context.mpi = definition_.launch == proto::LaunchKind::mpi;
+    context.lead = is_lead();
+    context.stop_reason = desired_.stop_reason;
+    context.limit = definition_.max_duration;
+    proto::Ending ending = make_ending(context, *fact, read_rank_facts(folders_.state));
+    if (is_lead() && !ending.ok() && desired_.gang.size() > 1) {
+        co_await await_daemon_ends();
+        ending = merge_endings(ending, desired_.daemon_ends);
+    }
+    end_with(std::move(ending));
+}
+
+// The node whose rank failed first knows more than mpirun; it is waited for, but not for long.
+asio::awaitable<void> RunTask::await_daemon_ends() {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+    while (!forgotten_ && desired_.daemon_ends.size() < daemons_.size()) {
+        const auto left = std::chrono::duration_cast<Millis>(deadline - std::chrono::steady_clock::now());
+        if (left <= Millis(0)) {
+            break;
+        }
+        co_await changed_.wait(left);
+    }
+}
+
+void RunTask::end_with(proto::Ending ending) {
+    ending_ = std::move(ending);
+    if (auto written = write_ending(folders_.ending(), *ending_); !written) {
+        spdlog::error("how a run ended cannot be written down: run={} cause=\"{}\"", desired_.run.str(),
+                      written.error().detail());
+    }
+}
+
+void RunTask::end_with_error(const Error& error) {
+    proto::Ending ending;
+    ending.stopped = stop_wanted();
+    ending.code =
+        error.code() == Errc::invalid_argument || error.code() == Errc::not_found ? "UserError" : "ServiceError";
+    ending.message = "node '" + context_.node.str() + "': " + error.detail();
+    note(ending.message);
+    end_with(std::move(ending));
+}
+
+void RunTask::end_stopped() {
+    proto::Ending ending;
+    ending.stopped = true;
+    ending.message = desired_.stop_reason;
+    end_with(std::move(ending));
+}
+
+asio::awaitable<void> RunTask::finish() {
+    set_phase(Phase::exited, "sending the last logs and outputs");
+    if (capture_) {
+        const auto sent = co_await capture_->finish(finish_cancel_);
+        if (!sent && !forgotten_) {
+            spdlog::warn("the last files of a run could not be sent: run={} cause=\"{}\"", desired_.run.str(),
+                         sent.error().detail());
+        }
+    }
+    if (ending_->started && is_lead() && !desired_.data.empty() && !forgotten_) {
+        DataReferences references = data_references();
+        const auto uploaded = co_await references.finish(finish_cancel_);
+        if (!uploaded) {
+            spdlog::warn("data of a run could not be uploaded: run={} cause=\"{}\"", desired_.run.str(),
+                         uploaded.error().detail());
+        }
+    }
+    context_.daemons->forget(desired_.run);
+    set_phase(Phase::done, "done");
+}
+
+} // namespace linarite::agent

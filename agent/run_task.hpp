@@ -1,0 +1,88 @@
+// agent/run_task.hpp: one node's part of one run, from the first word about it until its files may go.
+#pragma once
+
+#include "agent/async/async.hpp"
+#include "agent/async/cancel.hpp"
+#include "agent/capture/capture.hpp"
+#include "agent/capture/data.hpp"
+#include "agent/launch/plan.hpp"
+#include "agent/launch/supervisor.hpp"
+#include "agent/task_context.hpp"
+#include "proto/agent_protocol.hpp"
+#include "proto/run_definition.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace linarite::agent {
+
+/// Prepares, launches, watches, ends and captures. What it has done is on disk (see TaskRecord), so a task that is made
+/// anew after the agent was killed goes on where the old one was. Lives on the agent's event loop.
+class RunTask : public std::enable_shared_from_this<RunTask> {
+public:
+    RunTask(TaskContext& context, proto::DesiredRun desired);
+    RunTask(const RunTask&) = delete;
+    RunTask& operator=(const RunTask&) = delete;
+
+    /// Spawns the work; `on_end` is called when the task is over and its files are gone.
+    void start(std::function<void()> on_end);
+    /// What is wanted now. A higher fence ends this task's processes; the owner then makes a new task.
+    void update(proto::DesiredRun desired);
+    /// The coordinator does not want anything of this run any more.
+    void forget();
+    /// mpirun on this node wants a daemon on another one.
+    void request_daemon(const LaunchRequest& request);
+
+    [[nodiscard]] proto::RunReport report() const;
+    [[nodiscard]] const RunId& run() const { return desired_.run; }
+    [[nodiscard]] Fence fence() const { return desired_.fence; }
+
+private:
+    asio::awaitable<void> live();
+    asio::awaitable<void> clear();
+    asio::awaitable<void> work(bool was_launched);
+    asio::awaitable<Result<bool>> prepare_and_launch();
+    asio::awaitable<Result<void>> prepare();
+    asio::awaitable<Result<void>> prepare_directory();
+    asio::awaitable<Result<void>> prepare_environment();
+    asio::awaitable<bool> await_launch();
+    [[nodiscard]] DataReferences data_references();
+    LaunchOrder launch_order();
+    asio::awaitable<Result<void>> launch();
+    Result<bool> take_up();
+    asio::awaitable<void> await_exit();
+    asio::awaitable<void> await_daemon_ends();
+    asio::awaitable<void> finish();
+    void start_capture();
+    void end_with(proto::Ending ending);
+    void end_with_error(const Error& error);
+    void end_stopped();
+    void answer_daemons();
+    void set_phase(proto::Phase phase, std::string detail);
+    void note(const std::string& line);
+    [[nodiscard]] bool stop_wanted() const;
+    [[nodiscard]] bool is_lead() const { return desired_.node_index == 0; }
+    /// Whether this node works in the lead's directory (they share a host).
+    [[nodiscard]] bool shares_lead() const;
+    [[nodiscard]] fs::path work_dir() const;
+
+    TaskContext& context_;
+    proto::DesiredRun desired_;
+    proto::RunDefinition definition_;
+    TaskFolders folders_;
+    Signal changed_;
+    CancelToken cancel_;        // of the preparations: the run is not wanted to start any more
+    CancelToken finish_cancel_; // of the last uploads: nobody wants the run any more
+    proto::Phase phase_ = proto::Phase::preparing;
+    std::string detail_;
+    std::optional<proto::Ending> ending_;
+    std::vector<proto::DaemonRequest> daemons_;
+    bool forgotten_ = false;
+    PreparedEnvironment environment_;
+    std::map<std::string, std::string> data_paths_;
+    std::unique_ptr<Supervisor> supervisor_;
+    std::unique_ptr<Capture> capture_;
+};
+
+} // namespace linarite::agent

@@ -1,0 +1,55 @@
+// agent/task_context.hpp: what the tasks of one agent share, and the folders of one task.
+#pragma once
+
+#include "agent/capture/coordinator.hpp"
+#include "agent/capture/file_watcher.hpp"
+#include "agent/capture/snapshot_cache.hpp"
+#include "agent/environment/cache.hpp"
+#include "agent/launch/daemon_socket.hpp"
+#include "common/data_dir.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/thread_pool.hpp>
+
+#include <functional>
+#include <string>
+
+namespace linarite::agent {
+
+/// Everything of the agent that a task uses. All of it outlives the tasks.
+struct TaskContext {
+    asio::any_io_executor executor;
+    asio::thread_pool& pool;
+    fs::path folder; // the agent's
+    fs::path shim;   // linarite-shim
+    NodeName node;
+    std::string host_id;
+    int cores = 1;
+    int gpus = 0;
+    EnvironmentCache& environments;
+    SnapshotCache& snapshots;
+    FileWatcher& watcher;
+    std::shared_ptr<Coordinator> coordinator;
+    std::unique_ptr<DaemonSocket> daemons; // set before the first task
+    std::function<void()> report;          // tells the coordinator the new picture
+};
+
+/// The folders of one run on this node.
+struct TaskFolders {
+    TaskFolders(const fs::path& agent_folder, const RunId& run)
+        : root(agent_folder / "work" / run.str()),
+          state(root / "state"),
+          wd(root / "wd"),
+          logs(root / "azureml-logs"),
+          tmp(root / "tmp") {}
+    fs::path root;
+    fs::path state; // the shim's facts and our own record
+    fs::path wd;    // the working directory: snapshot, outputs/, logs/
+    fs::path logs;
+    fs::path tmp;
+    [[nodiscard]] fs::path job() const { return root / "job.json"; }
+    [[nodiscard]] fs::path record() const { return state / "task.json"; }
+    [[nodiscard]] fs::path ending() const { return state / "ending.json"; }
+};
+
+} // namespace linarite::agent

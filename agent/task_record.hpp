@@ -1,0 +1,27 @@
+// agent/task_record.hpp: what a task leaves on disk for the one that is made after the agent was killed.
+#pragma once
+
+#include "common/error.hpp"
+#include "common/files.hpp"
+#include "common/ids.hpp"
+#include "proto/agent_protocol.hpp"
+
+#include <optional>
+
+namespace linarite::agent {
+
+/// state/task.json: whose folder this is, and whether a supervisor was ordered. Written before the order.
+struct TaskRecord {
+    Fence fence = 0;
+    bool launched = false;
+};
+
+Result<void> write_record(const fs::path& file, const TaskRecord& record);
+/// Nothing if there is none, or none that can be read: the folder is then of no use.
+std::optional<TaskRecord> read_record(const fs::path& file);
+
+/// state/ending.json: how it ended, once that is known.
+Result<void> write_ending(const fs::path& file, const proto::Ending& ending);
+std::optional<proto::Ending> read_ending(const fs::path& file);
+
+} // namespace linarite::agent

@@ -1,0 +1,91 @@
+#include "agent/environment/requirements.hpp"
+
+#include <gmock/gmock.h>
+
+namespace linarite::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using Lines = std::vector<std::string>;
+
+Requirements read(const Lines& conda, const Lines& pip = {}) {
+    auto out = to_requirements(conda, pip);
+    EXPECT_TRUE(out) << out.error().detail();
+    return out ? *out : Requirements{};
+}
+
+TEST(Requirements, CondaNamesBecomeIndexNames) {
+    const auto got = read({"pytorch", "opencv", "py-opencv", "tensorflow-gpu", "pytables", "msgpack-python"});
+
+    EXPECT_THAT(got.lines, ElementsAre("torch", "opencv-python", "opencv-python", "tensorflow", "tables", "msgpack"));
+    EXPECT_THAT(got.warnings, IsEmpty());
+}
+
+TEST(Requirements, NamesThatAreEqualStay) {
+    EXPECT_THAT(read({"scikit-learn", "python-dateutil", "pillow"}).lines,
+                ElementsAre("scikit-learn", "python-dateutil", "pillow"));
+}
+
+TEST(Requirements, CondaVersionsBecomeIndexVersions) {
+    const auto got =
+        read({"numpy=1.21", "numpy=1.21.*", "numpy==1.21", "numpy>=1.2,<2", "numpy >=1.2, <2", "numpy 1.21",
+              "numpy=1.21=py38_0", "numpy=*", "numpy!=1.3", "numpy[version='>=1.5']", "numpy 1.21 py38_0"});
+
+    EXPECT_THAT(got.lines,
+                ElementsAre("numpy==1.21.*", "numpy==1.21.*", "numpy==1.21", "numpy>=1.2,<2", "numpy>=1.2,<2",
+                            "numpy==1.21", "numpy==1.21.*", "numpy", "numpy!=1.3", "numpy>=1.5", "numpy==1.21"));
+}
+
+TEST(Requirements, ChannelsAreDropped) {
+    EXPECT_THAT(read({"conda-forge::numpy=1.21", "pytorch::pytorch"}).lines, ElementsAre("numpy==1.21.*", "torch"));
+}
+
+TEST(Requirements, LibrariesAreLeftOutWithAWarning) {
+    const auto got = read({"mkl", "cudatoolkit=11.3", "numpy"});
+
+    EXPECT_THAT(got.lines, ElementsAre("numpy"));
+    EXPECT_THAT(got.warnings, ElementsAre(HasSubstr("'mkl'"), HasSubstr("'cudatoolkit'")));
+}
+
+TEST(Requirements, AlternativesAreTakenAsAnyWithAWarning) {
+    const auto got = read({"numpy=1.21|1.22"});
+
+    EXPECT_THAT(got.lines, ElementsAre("numpy"));
+    EXPECT_THAT(got.warnings, ElementsAre(HasSubstr("1.21|1.22")));
+}
+
+TEST(Requirements, PythonAndPipAreNotPackages) {
+    EXPECT_THAT(read({"python=3.8", "pip"}).lines, IsEmpty());
+}
+
+TEST(Requirements, PipLinesStayAsTheyAre) {
+    EXPECT_THAT(
+        read({}, {" Foo[bar]>=1; python_version < '3.9' ", "", "# note", "--extra-index-url https://x/simple"}).lines,
+        ElementsAre("Foo[bar]>=1; python_version < '3.9'", "--extra-index-url https://x/simple"));
+}
+
+TEST(Requirements, LinesThatReadOtherFilesAreRefused) {
+    for (const char* line : {"-r other.txt", "--requirement=x", "-c /etc/passwd", "-e ."}) {
+        const auto got = to_requirements({}, {line});
+        ASSERT_FALSE(got) << line;
+        EXPECT_EQ(got.error().code(), Errc::invalid_argument);
+        EXPECT_THAT(got.error().detail(), HasSubstr(line));
+    }
+}
+
+TEST(Normalise, OrderCaseBlanksAndRepeatsDoNotMatter) {
+    EXPECT_EQ(normalise({"NumPy >= 1.2", "scikit_learn", "six"}),
+              normalise({"six", "scikit-learn", "numpy>=1.2", "six"}));
+}
+
+TEST(Normalise, DifferentContentDiffers) {
+    EXPECT_NE(normalise({"numpy"}), normalise({"numpy==1.2"}));
+    EXPECT_NE(normalise({"a; sys_platform == 'Linux'"}), normalise({"a; sys_platform == 'linux'"}));
+    EXPECT_NE(normalise({"a @ https://x/A.whl"}), normalise({"a @ https://x/a.whl"}));
+    EXPECT_NE(normalise({"ab", "c"}), normalise({"a", "bc"}));
+}
+
+} // namespace
+} // namespace linarite::agent
