@@ -1,0 +1,135 @@
+#include "cli/commands.hpp"
+#include "temp_folder.hpp"
+
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+namespace linarite::cli {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+/// A command line as main() runs it, with no coordinator in its data directory.
+class CommandLineTest : public testing::Test {
+protected:
+    CommandLineTest() {
+        options_.version = "1.2.3";
+        app_.name("linarite");
+        add_client_commands(app_, options_, chosen_);
+        folder_.write("proj/train.py", "print(1)\n");
+    }
+
+    int run(std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), {"--data-dir", (folder_.path() / "data").string()});
+        testing::internal::CaptureStdout();
+        testing::internal::CaptureStderr();
+        const int code = parse_and_run(app_, options_, std::move(arguments), chosen_);
+        out_ = testing::internal::GetCapturedStdout();
+        err_ = testing::internal::GetCapturedStderr();
+        return code;
+    }
+
+    TempFolder folder_;
+    GlobalOptions options_;
+    CLI::App app_{"test"};
+    std::function<int()> chosen_;
+    std::string out_;
+    std::string err_;
+};
+
+TEST_F(CommandLineTest, WithoutACoordinatorACommandSaysHowToStartOne) {
+    EXPECT_EQ(run({"runs"}), 3);
+    EXPECT_THAT(err_, HasSubstr("linarite up"));
+    EXPECT_EQ(out_, "");
+}
+
+TEST_F(CommandLineTest, VersionNeedsNoCoordinator) {
+    EXPECT_EQ(run({"version"}), 0);
+    EXPECT_THAT(out_, HasSubstr("linarite 1.2.3\n"));
+}
+
+TEST_F(CommandLineTest, JsonIsOneDocument) {
+    EXPECT_EQ(run({"version", "-o", "json"}), 0);
+    const auto document = nlohmann::json::parse(out_, nullptr, false);
+    EXPECT_EQ(document["version"], "1.2.3");
+    EXPECT_TRUE(document["coordinator"].is_null());
+}
+
+TEST_F(CommandLineTest, GlobalOptionsStandBeforeOrBehindTheCommand) {
+    EXPECT_EQ(run({"version", "--data-dir", "/x", "--no-color"}), 0);
+    EXPECT_EQ(options_.data_dir, "/x");
+    EXPECT_TRUE(options_.no_color);
+}
+
+TEST_F(CommandLineTest, WhatIsNotUnderstoodIsBadUsage) {
+    EXPECT_EQ(run({"frobnicate"}), 2);
+    EXPECT_EQ(run({"runs", "--nope"}), 2);
+    EXPECT_THAT(err_, AllOf(HasSubstr("--nope"), HasSubstr("linarite runs --help")));
+    EXPECT_EQ(run({}), 2);
+    EXPECT_EQ(run({"runs", "-o", "xml"}), 2);
+    EXPECT_EQ(run({"runs", "--", "x"}), 2);
+    EXPECT_EQ(run({"logs", "r1", "-f", "-o", "json"}), 2);
+    EXPECT_EQ(run({"datastore"}), 2);
+}
+
+TEST_F(CommandLineTest, EachCommandHelpsWithAnExample) {
+    for (const char* name : {"submit", "runs", "show", "explain", "cancel", "logs", "download", "datastore", "nodes",
+                             "backup", "version"}) {
+        EXPECT_EQ(run({name, "--help"}), 0);
+        EXPECT_THAT(out_, AllOf(HasSubstr("Example"), HasSubstr(std::string("linarite ") + name))) << name;
+    }
+    EXPECT_EQ(run({"--help"}), 0);
+    EXPECT_THAT(out_, AllOf(HasSubstr("Exit codes"), HasSubstr("Runs:"), HasSubstr("Cluster:")));
+}
+
+class SubmitLineTest : public CommandLineTest {
+protected:
+    // Faults of the definition are found after the connection; so a url that nobody answers is given.
+    int submit(std::vector<std::string> arguments) {
+        arguments.insert(arguments.begin(), {"submit", "--url", "http://127.0.0.1:1"});
+        ::setenv("LINARITE_TOKEN", "t", 1); // NOLINT(concurrency-mt-unsafe): one thread
+        const int code = run(std::move(arguments));
+        ::unsetenv("LINARITE_TOKEN"); // NOLINT(concurrency-mt-unsafe): one thread
+        return code;
+    }
+    [[nodiscard]] std::string project() const { return (folder_.path() / "proj").string(); }
+};
+
+TEST_F(SubmitLineTest, AMissingScriptIsSaidBeforeAnythingIsSent) {
+    EXPECT_EQ(submit({project(), "--", "tran.py"}), 2);
+    EXPECT_THAT(err_, AllOf(HasSubstr("/script (SCRIPT)"), HasSubstr("there are: train.py")));
+}
+
+TEST_F(SubmitLineTest, TheScriptMayStandWithoutDashesAndTakesWhatFollows) {
+    EXPECT_EQ(submit({project(), "tran.py", "--nodes", "[1,2]", "--help"}), 2);
+    EXPECT_THAT(err_, HasSubstr("'tran.py' is not in"));
+    EXPECT_EQ(submit({project(), "train.py", "--nodes", "0"}), 3) << "--nodes is the script's here: " << err_;
+}
+
+TEST_F(SubmitLineTest, AnOptionThatIsNotKnownIsNotTakenForAScript) {
+    EXPECT_EQ(submit({project(), "--nods", "2", "train.py"}), 2);
+    EXPECT_THAT(err_, HasSubstr("--nods"));
+}
+
+TEST_F(SubmitLineTest, RepeatedOptionsTakeOneValueEach) {
+    EXPECT_EQ(submit({project(), "--pip", "numpy", "--pip", "scipy", "train.py"}), 3);
+    EXPECT_THAT(err_, HasSubstr("127.0.0.1:1"));
+}
+
+TEST_F(SubmitLineTest, FlagsThatCannotBeReadAreNamed) {
+    EXPECT_EQ(submit({project(), "--env", "A", "--", "train.py"}), 2);
+    EXPECT_THAT(err_, HasSubstr("(--env)"));
+}
+
+TEST_F(SubmitLineTest, FaultsOfTheDefinitionAreNamedWithTheirFlags) {
+    EXPECT_EQ(submit({project(), "--nodes", "0", "--", "train.py"}), 2);
+    EXPECT_THAT(err_, HasSubstr("/nodeCount (--nodes)"));
+}
+
+TEST_F(SubmitLineTest, WaitingForADryRunIsBadUsage) {
+    EXPECT_EQ(submit({project(), "--dry-run", "--wait", "--", "train.py"}), 2);
+}
+
+} // namespace
+} // namespace linarite::cli
