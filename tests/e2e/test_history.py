@@ -1,0 +1,51 @@
+"""What is left afterwards: one SQLite file that any tool reads, plain files, and backups of both."""
+
+import contextlib
+import pathlib
+import sqlite3
+
+
+def history(path):
+    return contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+
+
+def test_the_history_is_readable_by_any_sqlite_tool(new_cluster, project):
+    cluster = new_cluster(nodes=1)
+    good = cluster.run(project("pass"), "train.py")["run_id"]
+    bad = cluster.run(project("raise SystemExit(6)"), "train.py")["run_id"]
+    cluster.stop()
+
+    with history(cluster.data / "history.db") as database:
+        database.row_factory = sqlite3.Row
+        rows = {row["run"]: dict(row) for row in database.execute("SELECT * FROM run_history")}
+        check = database.execute("PRAGMA integrity_check").fetchone()[0]
+
+    assert check == "ok"
+    assert rows[good]["status"] == "Completed" and rows[bad]["status"] == "Failed"
+    assert rows[bad]["exit_code"] == 6
+
+
+def test_a_backup_taken_while_a_run_is_on_is_complete(new_cluster, project, tmp_path):
+    cluster = new_cluster(nodes=1)
+    done = cluster.run(project("open('outputs/model.txt', 'w').write('weights'); print('kept')"), "train.py")["run_id"]
+    running = cluster.submit(project("import time; time.sleep(3600)"), "train.py")
+    cluster.wait_for(running, "Running")
+    backup = tmp_path / "backup"
+
+    cluster.cli("backup", backup)
+
+    with history(backup / "history.db") as database:
+        rows = dict(database.execute("SELECT run, status FROM run_history"))
+    assert rows == {done: "Completed", running: "Running"}
+    assert (backup / "runs" / done / "outputs/model.txt").read_text() == "weights"
+    assert "kept" in (backup / "runs" / done / "azureml-logs/70_driver_log.txt").read_text()
+
+
+def test_a_backup_never_overwrites(cluster, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/file").write_text("precious")
+
+    result = cluster.cli("backup", tmp_path / "there", code=None)
+
+    assert result.returncode != 0 and "there" in result.stderr
+    assert [p.name for p in pathlib.Path(tmp_path / "there").iterdir()] == ["file"]
