@@ -85,8 +85,12 @@ asio::awaitable<void> RunTask::live() {
     if (!record || record->fence != desired_.fence) {
         co_await clear(); // another placement's folder, or a half-made one
     }
+    const bool ours = record && record->fence == desired_.fence;
+    if (ours) {
+        output_ = record->output;
+    }
     if (!forgotten_) {
-        co_await work(record && record->fence == desired_.fence && record->launched);
+        co_await work(ours && record->launched);
     }
     while (!forgotten_) {
         co_await changed_.wait();
@@ -170,7 +174,7 @@ asio::awaitable<Result<bool>> RunTask::prepare_and_launch() {
 // ---- prepare --------------------------------------------------------------------------------------------------------
 
 asio::awaitable<Result<void>> RunTask::prepare() {
-    auto folders = [f = folders_, record = TaskRecord{desired_.fence, false}]() -> Result<void> {
+    auto folders = [f = folders_, record = TaskRecord{desired_.fence, false, ""}]() -> Result<void> {
         for (const fs::path& folder : {f.root, f.state, f.logs, f.tmp}) {
             if (auto made = make_folders(folder, 0700); !made) {
                 return made;
@@ -312,7 +316,8 @@ asio::awaitable<Result<void>> RunTask::launch() {
     if (!plan) {
         co_return plan.error();
     }
-    auto write = [plan = *plan, f = folders_, record = TaskRecord{desired_.fence, true}]() -> Result<void> {
+    auto write = [plan = *plan, f = folders_,
+                  record = TaskRecord{desired_.fence, true, plan->job.out.string()}]() -> Result<void> {
         if (auto written = write_plan(plan, f.job()); !written) {
             return written;
         }
@@ -320,6 +325,7 @@ asio::awaitable<Result<void>> RunTask::launch() {
         // one
         return write_record(f.record(), record);
     };
+    output_ = plan->job.out;
     if (auto written = co_await on_pool(context_.pool, std::move(write)); !written) {
         co_return written;
     }
@@ -402,6 +408,7 @@ asio::awaitable<void> RunTask::await_exit() {
     context.node = context_.node.str();
     context.program = definition_.script.empty() ? definition_.command.front() : definition_.script;
     context.log_dir = folders_.logs;
+    context.output = output_;
     context.processes = definition_.node_count * definition_.processes_per_node;
     context.mpi = definition_.launch == proto::LaunchKind::mpi;
     context.lead = is_lead();

@@ -1,8 +1,8 @@
 // agent/run_task.hpp: one node's part of one run, from the first word about it until its files may go.
 #pragma once
 
-#include "agent/async/async.hpp"
-#include "agent/async/cancel.hpp"
+#include "async/async.hpp"
+#include "async/cancel.hpp"
 #include "agent/capture/capture.hpp"
 #include "agent/capture/data.hpp"
 #include "agent/launch/plan.hpp"
@@ -79,6 +79,7 @@ private:
     std::optional<proto::Ending> ending_;
     std::vector<proto::DaemonRequest> daemons_;
     bool forgotten_ = false;
+    fs::path output_; // log of the main process, once launched
     PreparedEnvironment environment_;
     std::map<std::string, std::string> data_paths_;
     std::unique_ptr<Supervisor> supervisor_;

@@ -21,7 +21,7 @@ std::optional<Json> read_document(const fs::path& file) {
 
 Result<void> write_record(const fs::path& file, const TaskRecord& record) {
     // not fsynced: after a power cut nothing runs any more, and the boot id says so
-    const Json document{{"fence", record.fence}, {"launched", record.launched}};
+    const Json document{{"fence", record.fence}, {"launched", record.launched}, {"output", record.output}};
     return replace_file(file, proto::print_json(document) + "\n");
 }
 
@@ -35,6 +35,7 @@ std::optional<TaskRecord> read_record(const fs::path& file) {
     TaskRecord record;
     record.fence = reader.unsigned_integer("fence", 0);
     record.launched = reader.boolean("launched", false);
+    record.output = reader.text("output");
     return faults.empty() ? std::optional(record) : std::nullopt;
 }
 

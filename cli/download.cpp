@@ -11,8 +11,8 @@ namespace linarite::cli {
 namespace {
 
 constexpr const char* footer =
-    R"(NAME is a file of the run or a folder; without one it is outputs. Files keep their names below DIR, and replace what
-is there under the same name. Each is checked against its SHA-256.
+    R"(NAME is a file of the run or a folder; without one it is outputs. Files keep their names
+below DIR, and replace what is there under the same name. Each is checked against its SHA-256.
 
 Examples:
   linarite download 3f2a --to results

@@ -12,8 +12,8 @@ namespace linarite::cli {
 namespace {
 
 constexpr const char* footer =
-    R"(Prints the script's output. A single log comes out byte by byte as it was written; with several processes each line
-gets its rank in front. Other logs (linarite show RUN lists them) are printed by --name.
+    R"(Prints the script's output. A single log comes out byte by byte as it was written; with several
+processes each line gets its rank in front. Other logs (linarite show RUN lists them) are printed by --name.
 With -f the exit code is that of `linarite submit --follow`: the job's own.
 
 Examples:

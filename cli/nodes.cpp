@@ -87,12 +87,20 @@ Result<int> make_join_string(CommandContext& context) {
     return exit_ok;
 }
 
-Result<int> change_nodes(CommandContext& context, const NodeNames& given, const std::string& method,
-                         const std::string& rest) {
+/// A change of nodes: what is sent for each name.
+struct Change {
+    std::string name;
+    std::string description;
+    std::string method;
+    std::string rest; // of the target, behind the node's name
+};
+
+Result<int> change_nodes(CommandContext& context, const NodeNames& given, const Change& change) {
     Json answers = Json::array();
     for (const std::string& name : given.names) {
-        const std::string target = "/api/v1/nodes/" + client::encode_part(name) + rest;
-        const auto answer = context.connection.call(method, target, method == "POST" ? Json::object() : Json());
+        const std::string target = "/api/v1/nodes/" + client::encode_part(name) + change.rest;
+        const auto answer =
+            context.connection.call(change.method, target, change.method == "POST" ? Json::object() : Json());
         if (!answer) {
             return answer.error();
         }
@@ -104,15 +112,14 @@ Result<int> change_nodes(CommandContext& context, const NodeNames& given, const 
     return exit_ok;
 }
 
-void add_change(CLI::App& nodes, GlobalOptions& options, Chosen& chosen, const std::string& name,
-                const std::string& description, const std::string& method, const std::string& rest) {
-    CLI::App& command = add_command(nodes, name, description, "Example:\n  linarite nodes " + name + " node-2");
+void add_change(CLI::App& nodes, GlobalOptions& options, Chosen& chosen, const Change& change) {
+    CLI::App& command =
+        add_command(nodes, change.name, change.description, "Example:\n  linarite nodes " + change.name + " node-2");
     const auto given = std::make_shared<NodeNames>();
     command.add_option("NAME", given->names, "nodes")->required()->type_name("");
-    command.callback([&options, &chosen, given, method, rest] {
-        chosen = [&options, given, method, rest] {
-            return run_command(options,
-                               [&](CommandContext& context) { return change_nodes(context, *given, method, rest); });
+    command.callback([&options, &chosen, given, change] {
+        chosen = [&options, given, change] {
+            return run_command(options, [&](CommandContext& context) { return change_nodes(context, *given, change); });
         };
     });
 }
@@ -130,9 +137,9 @@ void add_nodes_command(CLI::App& app, GlobalOptions& options, Chosen& chosen) {
     CLI::App& joining =
         add_command(nodes, "join", "Print a join string, good for one machine", "Example:\n  linarite nodes join");
     joining.callback([&options, &chosen] { chosen = [&options] { return run_command(options, make_join_string); }; });
-    add_change(nodes, options, chosen, "drain", "Give a node no new runs", "POST", "/drain");
-    add_change(nodes, options, chosen, "resume", "Give a drained node runs again", "POST", "/resume");
-    add_change(nodes, options, chosen, "remove", "Forget a node; it has to join anew", "DELETE", "");
+    add_change(nodes, options, chosen, {"drain", "Give a node no new runs", "POST", "/drain"});
+    add_change(nodes, options, chosen, {"resume", "Give a drained node runs again", "POST", "/resume"});
+    add_change(nodes, options, chosen, {"remove", "Forget a node; it has to join anew", "DELETE", ""});
 }
 
 } // namespace linarite::cli

@@ -68,7 +68,7 @@ std::string brief_outcome(const Json& run) {
         return "time limit";
     }
     const std::int64_t signal = number(outcome, "signal");
-    const std::string memory = flag(outcome, "out_of_memory") ? "out of memory" : "";
+    std::string memory = flag(outcome, "out_of_memory") ? "out of memory" : "";
     if (signal > 0) {
         return signal_name(static_cast<int>(signal)) + (memory.empty() ? "" : " (" + memory + ")");
     }

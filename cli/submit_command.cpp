@@ -8,8 +8,9 @@ namespace linarite::cli {
 namespace {
 
 constexpr const char* footer =
-    R"(The files of DIR are sent without what its .amlignore (or else .gitignore) names, without outputs/, .git, .azureml
-and the like. SCRIPT is relative to DIR. Flags win over the job file; packages are added to those of the job file.
+    R"(The files of DIR are sent without what its .amlignore (or else .gitignore) names, without outputs/,
+.git, .azureml and the like. SCRIPT is relative to DIR. Flags win over the job file; packages are added
+to those of the job file.
 
 Stdout has the run id in its first line, and with --follow the script's output after it (with several processes
 each line begins with the rank). -o json: the run as one JSON document instead, once it has ended if you wait.

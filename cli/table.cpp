@@ -42,6 +42,7 @@ std::vector<std::size_t> Table::widths() const {
 std::string Table::render(const Terminal& terminal) const {
     const std::vector<std::size_t> width = widths();
     std::vector<Cell> header;
+    header.reserve(columns_.size());
     for (const Column& column : columns_) {
         header.push_back({column.header, Style::bold});
     }

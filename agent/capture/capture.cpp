@@ -1,6 +1,6 @@
 #include "agent/capture/capture.hpp"
 
-#include "agent/async/async.hpp"
+#include "async/async.hpp"
 #include "agent/capture/run_tree.hpp"
 
 #include <spdlog/spdlog.h>
@@ -239,6 +239,9 @@ struct Capture::Core : std::enable_shared_from_this<Capture::Core> {
         const RunTree& what = self->trees[tree];
         const Listing listing =
             co_await on_pool(self->pool, [what, most = self->settings.most_files] { return list_tree(what, most); });
+        if (!final && !self->live) {
+            co_return; // the end has begun meanwhile, and lists everything itself
+        }
         if (final) {
             for (const std::string& line : listing.left_out) {
                 self->warn("warning: " + line);

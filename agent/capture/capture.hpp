@@ -1,7 +1,7 @@
 // agent/capture/capture.hpp: takes a run's files to the coordinator while they are written, and the rest at the end.
 #pragma once
 
-#include "agent/async/cancel.hpp"
+#include "async/cancel.hpp"
 #include "agent/capture/file_watcher.hpp"
 #include "agent/capture/uploader.hpp"
 #include "common/error.hpp"

@@ -1,6 +1,6 @@
 #include "agent/capture/data.hpp"
 
-#include "agent/async/async.hpp"
+#include "async/async.hpp"
 #include "agent/capture/copying.hpp"
 #include "agent/capture/persist.hpp"
 #include "agent/capture/run_tree.hpp"

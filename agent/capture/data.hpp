@@ -1,7 +1,7 @@
 // agent/capture/data.hpp: a run's data references: where the script finds them, and what goes back at the end.
 #pragma once
 
-#include "agent/async/cancel.hpp"
+#include "async/cancel.hpp"
 #include "agent/capture/coordinator.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"

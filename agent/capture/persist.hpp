@@ -1,8 +1,8 @@
 // agent/capture/persist.hpp: going on while the coordinator is away.
 #pragma once
 
-#include "agent/async/async.hpp"
-#include "agent/async/cancel.hpp"
+#include "async/async.hpp"
+#include "async/cancel.hpp"
 #include "common/error.hpp"
 
 #include <boost/asio/awaitable.hpp>

@@ -48,6 +48,7 @@ bool has_hidden_part(const std::string& name) {
 struct Walk {
     const RunTree& tree;
     std::uint64_t most_files;
+    fs::path root;
     Listing out;
 
     void leave_out(const std::string& name, const std::string& why) {
@@ -57,7 +58,7 @@ struct Walk {
     }
 
     void visit(const fs::directory_entry& entry) {
-        const std::string name = entry.path().lexically_relative(tree.base / tree.folder).string();
+        const std::string name = entry.path().native().substr(root.native().size() + 1);
         struct stat info {};
         if (::lstat(entry.path().c_str(), &info) != 0 || S_ISDIR(info.st_mode)) {
             return;
@@ -240,8 +241,8 @@ private:
 } // namespace
 
 Listing list_tree(const RunTree& tree, std::uint64_t most_files) {
-    Walk walk{tree, most_files, {}};
-    const fs::path root = tree.base / tree.folder;
+    const fs::path root = tree.folder.empty() ? tree.base : tree.base / tree.folder;
+    Walk walk{tree, most_files, root, {}};
     std::error_code ec;
     const auto kind = fs::symlink_status(root, ec).type();
     if (kind == fs::file_type::symlink) {

@@ -1,8 +1,8 @@
 // agent/capture/snapshot_cache.hpp: source trees of runs, fetched once per node.
 #pragma once
 
-#include "agent/async/async.hpp"
-#include "agent/async/cancel.hpp"
+#include "async/async.hpp"
+#include "async/cancel.hpp"
 #include "agent/capture/coordinator.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"

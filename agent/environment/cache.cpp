@@ -1,6 +1,6 @@
 #include "agent/environment/cache.hpp"
 
-#include "agent/async/async.hpp"
+#include "async/async.hpp"
 #include "agent/environment/file_lock.hpp"
 #include "agent/environment/process.hpp"
 #include "common/clock.hpp"

@@ -1,6 +1,6 @@
 #include "agent/environment/file_lock.hpp"
 
-#include "agent/async/async.hpp"
+#include "async/async.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 

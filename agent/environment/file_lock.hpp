@@ -1,7 +1,7 @@
 // agent/environment/file_lock.hpp: a lock that processes share and that the kernel takes back from a dead one.
 #pragma once
 
-#include "agent/async/cancel.hpp"
+#include "async/cancel.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 

@@ -1,6 +1,7 @@
 #include "agent/environment/interpreters.hpp"
 
 #include "agent/environment/process.hpp"
+#include "common/files.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -144,6 +145,16 @@ struct Looked {
     fs::path usual;
 };
 
+// The version that pyenv's shims stand for, if it is the usual one: asking a shim takes as long as starting a shell.
+std::optional<PythonVersion> version_of_shims(const fs::path& root) {
+    std::string text = variable("PYENV_VERSION");
+    if (text.empty()) {
+        const auto file = read_file(root / "version", 4096);
+        text = file ? *file : "";
+    }
+    return parse_python_version(text.substr(0, text.find_first_of(": \n")));
+}
+
 bool names_python(const std::string& name) {
     return name == "python3" || (name.starts_with("python3.") && parse_numbers(std::string_view(name).substr(7)));
 }
@@ -151,8 +162,9 @@ bool names_python(const std::string& name) {
 Looked look_around() {
     Looked out;
     const fs::path home = variable("HOME");
-    const std::string pyenv = variable("PYENV_ROOT");
-    look_into_versions((pyenv.empty() ? home / ".pyenv" : fs::path(pyenv)) / "versions", "", out.known);
+    const std::string named = variable("PYENV_ROOT");
+    const fs::path pyenv = named.empty() ? home / ".pyenv" : fs::path(named);
+    look_into_versions(pyenv / "versions", "", out.known);
     look_into_versions(home / ".local/share/uv/python", "cpython-", out.known);
     std::set<fs::path> seen;
     std::error_code ec;
@@ -171,6 +183,11 @@ Looked look_around() {
         }
     }
     out.usual = find_on_path("python3", false);
+    if (const auto version = version_of_shims(pyenv); version && out.usual.parent_path() == pyenv / "shims") {
+        const auto meant = std::find_if(out.known.begin(), out.known.end(),
+                                        [&](const Interpreter& known) { return known.version == *version; });
+        out.usual = meant == out.known.end() ? out.usual : meant->path;
+    }
     return out;
 }
 

@@ -1,7 +1,7 @@
 // agent/environment/interpreters.hpp: the Pythons that are installed here, and which of them a run gets.
 #pragma once
 
-#include "agent/async/cancel.hpp"
+#include "async/cancel.hpp"
 #include "common/error.hpp"
 
 #include <boost/asio/awaitable.hpp>

@@ -1,8 +1,8 @@
 // agent/environment/process.hpp: a tool that is run to its end, its output coming line by line.
 #pragma once
 
-#include "agent/async/async.hpp"
-#include "agent/async/cancel.hpp"
+#include "async/async.hpp"
+#include "async/cancel.hpp"
 #include "common/error.hpp"
 
 #include <boost/asio/awaitable.hpp>

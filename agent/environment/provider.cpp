@@ -1,6 +1,6 @@
 #include "agent/environment/provider.hpp"
 
-#include "agent/async/async.hpp"
+#include "async/async.hpp"
 
 namespace linarite::agent {
 

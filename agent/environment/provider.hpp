@@ -1,7 +1,7 @@
 // agent/environment/provider.hpp: the ways to give a run its Python, one per file, behind one interface.
 #pragma once
 
-#include "agent/async/cancel.hpp"
+#include "async/cancel.hpp"
 #include "agent/environment/interpreters.hpp"
 #include "common/error.hpp"
 #include "proto/run_definition.hpp"

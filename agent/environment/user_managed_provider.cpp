@@ -1,4 +1,4 @@
-#include "agent/async/async.hpp"
+#include "async/async.hpp"
 #include "agent/environment/provider.hpp"
 
 #include <optional>

@@ -82,6 +82,23 @@ void tell_limit(const EndingContext& context, proto::Ending& ending) {
                   context.mpi ? context.log_dir / driver_log_name(context.processes == 1 ? -1 : 0) : context.output);
 }
 
+/// An MPI run's node of which something failed.
+void tell_mpi(const EndingContext& context, const std::vector<RankFact>& ranks, proto::Ending& ending) {
+    const int named = context.lead ? rank_named_by_mpirun(log_tail(context.output, 60)) : -1;
+    const RankFact* failed = first_failure(ranks, named);
+    // if a rank elsewhere failed first, those here were ended because of it
+    if (failed != nullptr && (named < 0 || failed->rank == named)) {
+        tell_rank(context, *failed, ending);
+    } else {
+        tell_launcher(context, named, ending);
+    }
+}
+
+/// With MPI a daemon ends well also if a rank of it did not: mpirun has told it to go.
+bool ended_well(const ExitFact& fact, const std::vector<RankFact>& ranks) {
+    return fact.exit_code == 0 && fact.signal == 0 && std::ranges::all_of(ranks, &RankFact::ok);
+}
+
 } // namespace
 
 std::string signal_name(int signal) {

@@ -23,6 +23,11 @@ namespace {
 // end us.
 constexpr std::array outlived{SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGPIPE, SIGALRM};
 
+std::string variable(const char* name) {
+    const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): the shim has one thread
+    return value == nullptr ? "" : value;
+}
+
 void outlive() {
     for (const int signal : outlived) {
         ::signal(signal, [](int) {}); // a handler, not SIG_IGN: the program must not inherit it
@@ -53,6 +58,7 @@ void set_environment(const RankJob& job) {
     ::dup2(log, 1);
     ::dup2(log, 2);
     std::vector<char*> argv;
+    argv.reserve(job.argv.size() + 1);
     for (const auto& word : job.argv) {
         argv.push_back(const_cast<char*>(word.c_str())); // execvp leaves them alone
     }
@@ -81,17 +87,16 @@ int end_likewise(int status) {
 } // namespace
 
 int rank() {
-    const char* file = std::getenv("LINARITE_RANK_FILE");     // NOLINT(concurrency-mt-unsafe)
-    const char* number = std::getenv("OMPI_COMM_WORLD_RANK"); // NOLINT(concurrency-mt-unsafe)
+    const std::string file = variable("LINARITE_RANK_FILE");
+    const std::string number = variable("OMPI_COMM_WORLD_RANK");
     RankJob job;
-    const std::string wrong = file == nullptr || number == nullptr
-                                  ? "LINARITE_RANK_FILE or OMPI_COMM_WORLD_RANK is not set"
-                                  : read_rank_job(file, job);
+    const std::string wrong = file.empty() || number.empty() ? "LINARITE_RANK_FILE or OMPI_COMM_WORLD_RANK is not set"
+                                                             : read_rank_job(file, job);
     if (!wrong.empty()) {
         std::fprintf(stderr, "linarite-shim rank: %s\n", wrong.c_str());
         return 127;
     }
-    const int self = std::atoi(number);
+    const auto self = static_cast<int>(std::strtol(number.c_str(), nullptr, 10));
     const std::string log_name =
         job.log_dir + "/70_driver_log" + (job.plain_name ? "" : "_" + std::to_string(self)) + ".txt";
     const int log = open_log(log_name);

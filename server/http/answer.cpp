@@ -68,14 +68,14 @@ std::string print(const AnswerHead& head) {
     return out.append(head.more).append("\r\n");
 }
 
-nlohmann::json error_document(status value, const Error& error) {
+nlohmann::json error_document(status code, const Error& error) {
     nlohmann::json details = nlohmann::json::array();
     for (const Fault& fault : error.faults()) {
         details.push_back({{"target", fault.pointer}, {"message", fault.message}});
     }
     const bool hidden = error.code() == Errc::internal;
     return {{"error",
-             {{"code", one_word(value)},
+             {{"code", one_word(code)},
               {"message", hidden ? std::string("internal error") : error.detail()},
               {"details", std::move(details)}}}};
 }

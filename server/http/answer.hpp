@@ -27,6 +27,6 @@ std::string header_line(std::string_view name, std::string_view value);
 
 /// {"error":{"code","message","details"}}; the code is the status in one word ("NotFound"). What an internal error says
 /// is not for clients.
-nlohmann::json error_document(beast_http::status status, const Error& error);
+nlohmann::json error_document(beast_http::status code, const Error& error);
 
 } // namespace linarite::http

@@ -35,7 +35,7 @@ public:
     /// The status that says best why the last read failed, where the error's code alone does not.
     [[nodiscard]] std::optional<beast_http::status> failure() const { return failure_; }
     /// Gives the body up: nothing more is read of it.
-    Error fail(beast_http::status status, Errc code, std::string message);
+    Error fail(beast_http::status why, Errc code, std::string message);
 
 private:
     asio::awaitable<Result<std::size_t>> read_known(asio::mutable_buffer into);

@@ -34,8 +34,8 @@ using Certificate = std::unique_ptr<X509, Release<X509_free>>;
 using Bio = std::unique_ptr<BIO, Release<BIO_free_all>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Release<X509_EXTENSION_free>>;
 
-constexpr long day = 24L * 60 * 60;
-constexpr long ca_days = 20 * 365;
+constexpr long day = 86'400;
+constexpr long ca_days = 7'300;
 constexpr long server_days = 825; // what clients accept at most
 constexpr long renewed_before_days = 30;
 
@@ -239,7 +239,7 @@ Result<void> ensure_certificates(const fs::path& folder, const std::vector<std::
     if (!wanted) {
         return wanted.error();
     }
-    const Result<void> made = make_folders(folder, 0700);
+    Result<void> made = make_folders(folder, 0700);
     if (!made) {
         return made;
     }
@@ -262,7 +262,7 @@ Result<void> ensure_certificates(const fs::path& folder, const std::vector<std::
             return fresh.error();
         }
         ca = std::move(*fresh);
-        const Result<void> saved = save(ca, ca_file, ca_key_file);
+        Result<void> saved = save(ca, ca_file, ca_key_file);
         if (!saved) {
             return saved;
         }

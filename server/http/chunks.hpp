@@ -22,7 +22,7 @@ public:
 
 private:
     enum class State { size, data, data_end, trailer, done };
-    Result<void> size_line(std::string_view line);
+    Result<void> size_line(std::string_view text);
     Result<void> line(std::string_view text);
     /// The longest line that may come now.
     [[nodiscard]] std::size_t longest() const;

@@ -32,7 +32,7 @@ public:
 private:
     bool end_line(std::string_view line);
     void check_size();
-    bool refuse(beast_http::status status, std::string message);
+    bool refuse(beast_http::status why, std::string message);
 
     const ServerLimits* limits_;
     std::size_t at_ = 0;

@@ -119,7 +119,7 @@ asio::awaitable<bool> Session::serve_one() {
         co_await dispatch();
         co_await finish_request();
     }
-    account(began);
+    log_answer(began);
     co_return keep_alive_ && !broken_;
 }
 
@@ -136,7 +136,7 @@ asio::awaitable<std::optional<std::size_t>> Session::receive_head() {
         }
         if (scanner.refusal()) {
             co_await refuse(*scanner.refusal());
-            account(std::chrono::steady_clock::now());
+            log_answer(std::chrono::steady_clock::now());
             co_return std::nullopt;
         }
         if (idle_ && core_->stopping) {
@@ -157,7 +157,7 @@ asio::awaitable<std::optional<std::size_t>> Session::receive_head() {
         if (!count) {
             if (wire_->expired() && !idle_) {
                 co_await refuse({status::request_timeout, "the header came too slowly"});
-                account(std::chrono::steady_clock::now());
+                log_answer(std::chrono::steady_clock::now());
             }
             co_return std::nullopt;
         }
@@ -253,8 +253,7 @@ asio::awaitable<void> Session::finish_request() {
     linger_ = linger_ || !body_.complete();
 }
 
-void Session::account(SteadyTime began) {
-    core_->count(request_.head.method, route_, status_);
+void Session::log_answer(SteadyTime began) const {
     if (spdlog::should_log(spdlog::level::debug)) {
         const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;
         spdlog::debug("request method={} path={} status={} ms={:.2f} peer={}",

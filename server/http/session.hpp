@@ -35,8 +35,8 @@ public:
     asio::awaitable<Result<std::string>> read_body(std::size_t limit) override;
     asio::awaitable<Result<nlohmann::json>> read_json() override;
     asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer into) override;
-    asio::awaitable<void> reply_json(beast_http::status status, const nlohmann::json& body) override;
-    asio::awaitable<void> reply_text(beast_http::status status, std::string content_type, std::string body) override;
+    asio::awaitable<void> reply_json(beast_http::status code, const nlohmann::json& body) override;
+    asio::awaitable<void> reply_text(beast_http::status code, std::string content_type, std::string body) override;
     asio::awaitable<void> reply_error(const Error& error) override;
     asio::awaitable<void> reply_file(std::filesystem::path file, std::uint64_t size, std::string content_type,
                                      std::string etag) override;
@@ -57,16 +57,17 @@ private:
     asio::awaitable<void> answer_unauthorized(const Error& error);
     asio::awaitable<void> call(const Router::Match& match);
     asio::awaitable<void> finish_request();
-    void account(SteadyTime began);
+    void log_answer(SteadyTime began) const;
 
     // session_answer.cpp: from the handler to the last byte
-    asio::awaitable<void> send(beast_http::status status, std::string_view content_type, std::string_view body,
+    asio::awaitable<void> send(beast_http::status code, std::string_view content_type, std::string_view body,
                                std::string more = "");
-    asio::awaitable<void> reply_failure(beast_http::status status, const Error& error, std::string more = "");
+    asio::awaitable<void> reply_failure(beast_http::status code, const Error& error, std::string more = "");
     asio::awaitable<Result<void>> send_raw(std::array<std::string_view, 3> parts);
-    /// Notes the answer's status and decides whether the connection lives on. False if there was an answer already.
-    bool begin_answer(beast_http::status status);
-    [[nodiscard]] AnswerHead answer_head(beast_http::status status) const;
+    /// Notes and counts the answer's status, and decides whether the connection lives on. False if there was an answer
+    /// already.
+    bool begin_answer(beast_http::status code);
+    [[nodiscard]] AnswerHead answer_head(beast_http::status code) const;
     [[nodiscard]] bool is_head() const { return request_.head.method == beast_http::verb::head; }
 
     std::shared_ptr<ServerCore> core_;

@@ -60,8 +60,9 @@ bool Session::begin_answer(status code) {
     }
     answer_ = Answer::complete;
     status_ = code;
+    core_->count(request_.head.method, route_, code);
     const bool body_can_be_dropped = body_.at_least_left() <= core_->limits.unread_body && !body_.failure() &&
-                                     !(body_.waits_for_continue() && !body_.complete());
+                                     (body_.complete() || !body_.waits_for_continue());
     keep_alive_ = request_.keep_alive && body_can_be_dropped && !core_->stopping &&
                   requests_ < core_->limits.requests_per_connection;
     return true;

@@ -73,7 +73,7 @@ public:
     Receiver(asio::thread_pool& pool, artifacts::IncomingFile& file) : pool_(pool), file_(file) {}
     asio::awaitable<Result<void>> feed(std::string_view bytes) {
         auto work = [this, bytes] { return file_.append(bytes); };
-        return service::on_pool(pool_, std::move(work));
+        return on_pool(pool_, std::move(work));
     }
 
 private:
@@ -95,7 +95,7 @@ asio::awaitable<void> put(ApiPtr api, Exchange& exchange) {
         co_return co_await exchange.reply_error(fed.error());
     }
     auto commit = [&file = *incoming] { return file.commit(true); };
-    if (auto done = co_await service::on_pool(api->pool, std::move(commit)); !done) {
+    if (auto done = co_await on_pool(api->pool, std::move(commit)); !done) {
         co_return co_await exchange.reply_error(done.error());
     }
     co_await exchange.reply_json(Status::created, Json{{"path", *path}, {"size", incoming->size()}});

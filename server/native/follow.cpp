@@ -161,7 +161,7 @@ private:
     RunId run_;
     Choice choice_;
     std::map<std::string, std::uint64_t> offsets_;
-    std::shared_ptr<service::Signal> signal_;
+    std::shared_ptr<Signal> signal_;
     std::pair<core::RunStatus, std::string> shown_{core::RunStatus::not_started, "\n"};
 };
 

@@ -70,7 +70,7 @@ asio::awaitable<Result<void>> send_blob(ApiPtr api, Exchange& exchange, const pr
             }
             return bytes;
         };
-        const auto bytes = co_await service::on_pool(api->pool, std::move(read));
+        const auto bytes = co_await on_pool(api->pool, std::move(read));
         if (!bytes) {
             co_return bytes.error();
         }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/data_dir.hpp"
-#include "server/service/async.hpp"
+#include "async/async.hpp"
 #include "server/store/store.hpp"
 
 #include <cstdint>

@@ -3,7 +3,7 @@
 
 #include "common/data_dir.hpp"
 #include "server/artifacts/run_files.hpp"
-#include "server/service/async.hpp"
+#include "async/async.hpp"
 #include "server/store/store.hpp"
 
 #include <string>

@@ -170,8 +170,16 @@ asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest re
     const std::uint64_t ticket = enqueue(std::nullopt, std::move(*actions));
     if (news) {
         update_node_row(from.row, request, now);
-        const auto stored = co_await store_.write(
-            [row = from.row](store::Tables& tables) -> Result<void> { return tables.put_node(row); });
+        // what a join or an operator wrote is the stored row's, not ours
+        auto put = [row = from.row](store::Tables& tables) mutable -> Result<void> {
+            if (const auto known = tables.find_node(row.name)) {
+                row.secret_hash = known->secret_hash;
+                row.joined = known->joined;
+                row.drained = known->drained;
+            }
+            return tables.put_node(row);
+        };
+        const auto stored = co_await store_.write(std::move(put));
         if (!stored) {
             co_return stored.error();
         }

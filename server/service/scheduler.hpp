@@ -4,7 +4,7 @@
 #include "common/clock.hpp"
 #include "proto/agent_protocol.hpp"
 #include "server/core/reactor.hpp"
-#include "server/service/async.hpp"
+#include "async/async.hpp"
 #include "server/store/store.hpp"
 
 #include <boost/asio/io_context.hpp>

@@ -5,7 +5,7 @@
 #include "proto/frames.hpp"
 #include "proto/snapshot.hpp"
 #include "server/artifacts/blob_folder.hpp"
-#include "server/service/async.hpp"
+#include "async/async.hpp"
 #include "server/store/store.hpp"
 
 #include <string>

@@ -20,8 +20,8 @@ CREATE TABLE runs (
     id                    TEXT PRIMARY KEY NOT NULL,
     experiment            TEXT NOT NULL,
     target                TEXT NOT NULL,
-    status                TEXT NOT NULL CHECK (status IN ('NotStarted', 'Queued', 'Provisioning', 'Preparing', 'Starting',
-        'Running', 'NotResponding', 'CancelRequested', 'Finalizing', 'Completed', 'Failed', 'Canceled')),
+    status                TEXT NOT NULL CHECK (status IN ('NotStarted', 'Queued', 'Provisioning', 'Preparing',
+        'Starting', 'Running', 'NotResponding', 'CancelRequested', 'Finalizing', 'Completed', 'Failed', 'Canceled')),
     before_not_responding TEXT,
     sequence              INTEGER NOT NULL, -- of its last event
     attempt               INTEGER NOT NULL,

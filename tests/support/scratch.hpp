@@ -10,9 +10,18 @@
 
 namespace linarite::test {
 
+/// A file system in memory, for tests that make thousands of files; the usual place where there is none.
+inline fs::path memory_folder() {
+    std::error_code ec;
+    return fs::is_directory("/dev/shm", ec) ? fs::path("/dev/shm") : fs::temp_directory_path();
+}
+
 class Scratch {
 public:
-    Scratch() : root_(fs::temp_directory_path() / ("linarite-test-" + random_hex(6))) { fs::create_directories(root_); }
+    explicit Scratch(const fs::path& parent = fs::temp_directory_path())
+        : root_(parent / ("linarite-test-" + random_hex(6))) {
+        fs::create_directories(root_);
+    }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
     ~Scratch() {

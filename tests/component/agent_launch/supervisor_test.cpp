@@ -128,7 +128,7 @@ TEST_F(SupervisorTest, TheTimeLimitEndsTheRun) {
 
 TEST_F(SupervisorTest, WhoIgnoresTermAtTheTimeLimitIsKilled) {
     auto deaf = job("trap '' TERM; while :; do sleep 1000; done");
-    deaf.limit = Millis(50);
+    deaf.limit = Millis(300); // long enough for the shell to have set its trap
     deaf.grace = Millis(100);
 
     const auto fact = run(deaf);
@@ -161,7 +161,8 @@ TEST_F(SupervisorTest, AStopRightAfterTheStartIsNotLost) {
 }
 
 TEST_F(SupervisorTest, AnUrgentStopCutsALongGraceShort) {
-    const auto supervisor = start(job("trap '' TERM; while :; do sleep 1000; done"));
+    const auto supervisor = start(job("trap '' TERM; echo up; while :; do sleep 1000; done"));
+    ASSERT_TRUE(eventually([&] { return fs::exists(folder_ / "log.txt") && log().find("up\n") != std::string::npos; }));
 
     ASSERT_TRUE(supervisor->stop(Millis(600'000)));
     ASSERT_TRUE(supervisor->stop(Millis(0)));

@@ -48,16 +48,12 @@ public:
 
     Result<Json> upload(const std::string& method, const std::string& target, const Source& source,
                         std::int64_t) override {
-        for (;;) {
-            const auto piece = source();
-            if (!piece) {
-                return piece.error();
-            }
-            if (piece->empty()) {
-                return answer(method + " " + target);
-            }
+        Result<std::string> piece = source();
+        while (piece && !piece->empty()) {
             uploaded += *piece;
+            piece = source();
         }
+        return piece ? answer(method + " " + target) : piece.error();
     }
 
     void catch_interrupt() override {}

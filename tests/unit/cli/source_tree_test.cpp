@@ -12,6 +12,7 @@ using testing::HasSubstr;
 
 std::vector<std::string> paths(const SourceTree& tree) {
     std::vector<std::string> names;
+    names.reserve(tree.manifest.files.size());
     for (const proto::SnapshotFile& file : tree.manifest.files) {
         names.push_back(file.path);
     }

@@ -62,7 +62,7 @@ std::string refusal(const std::string& bytes) {
 
 const std::vector<Frame>& samples() {
     static const std::vector<Frame> frames = {
-        frame("outputs/model.pkl", std::string("\0\n{}\n\xff", 7), 0, true),
+        frame("outputs/model.pkl", std::string("\0\n{}\n\xff", 6), 0, true),
         frame("logs/empty.txt", ""),
         frame("logs/\u00e9 \"quoted\".txt", "{\"path\":\"x\",\"size\":1}\n", 1'000'000'000'000),
         frame("outputs/big.bin", std::string(100'000, 'b')),

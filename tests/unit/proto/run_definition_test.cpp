@@ -200,7 +200,11 @@ TEST(DataReferences, FaultsNameTheReference) {
                     Field(&Fault::pointer, "/dataReferences/d/pathOnCompute"),
                     Fault{"/dataReferences/e", "must be an object"}, Field(&Fault::pointer, "/dataReferences/a b"),
                     Field(&Fault::pointer, "/dataReferences/f/dataStoreName")));
-    EXPECT_THAT(definition_faults(R"({"dataReferences":[]})"), Contains(Fault{"/dataReferences", "must be an object"}));
+    EXPECT_THAT(definition_faults(R"({"dataReferences":[]})"),
+                ElementsAre(Fault{"/dataReferences", "must be an object"}));
+    EXPECT_THAT(
+        definition_faults(R"({"docker":5,"environmentVariables":"A=1"})"),
+        ElementsAre(Fault{"/docker", "must be an object"}, Fault{"/environmentVariables", "must be an object"}));
 }
 
 TEST(Datasets, AreRefusedAndNotIgnored) {

@@ -1,4 +1,4 @@
-// agent/async/cancel.hpp: how an owner ends work that it asked for.
+// async/cancel.hpp: how an owner ends work that it asked for.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 #include <map>
 #include <memory>
 
-namespace linarite::agent {
+namespace linarite {
 
 /// A wish to end some work. Copies share one state; all of them belong to one thread.
 class CancelToken {
@@ -42,4 +42,4 @@ private:
     std::shared_ptr<State> state_;
 };
 
-} // namespace linarite::agent
+} // namespace linarite

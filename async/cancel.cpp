@@ -1,8 +1,8 @@
-#include "agent/async/cancel.hpp"
+#include "async/cancel.hpp"
 
 #include <utility>
 
-namespace linarite::agent {
+namespace linarite {
 
 void CancelToken::cancel() const {
     const auto state = state_; // a hook may destroy this token
@@ -23,4 +23,4 @@ CancelToken::Hook CancelToken::on_cancel(std::function<void()> what) const {
     return {state_, id};
 }
 
-} // namespace linarite::agent
+} // namespace linarite
