@@ -9,6 +9,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -130,8 +131,12 @@ void App::Parts::retire(const RunId& run) {
 
 void App::Parts::wanted(proto::SyncAnswer answer) {
     std::set<RunId> named;
+    // a left-over of a lost placement may stand beside the new one: the old part has to end first
+    std::ranges::stable_sort(answer.runs, {}, &proto::DesiredRun::fence);
     for (proto::DesiredRun& desired : answer.runs) {
-        named.insert(desired.run);
+        if (!named.insert(desired.run).second) {
+            continue;
+        }
         const auto found = tasks.find(desired.run);
         if (found != tasks.end() && found->second->fence() == desired.fence) {
             found->second->update(std::move(desired));

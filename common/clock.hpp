@@ -20,6 +20,19 @@ public:
     [[nodiscard]] virtual Time now() const = 0;
 };
 
+/// Wall time that never jumps: the wall clock at the start plus what the monotonic clock counted since. Deadlines are
+/// compared with it, so that setting the machine's clock expires no lease.
+class SteadyWallClock final : public Clock {
+public:
+    [[nodiscard]] Time now() const override {
+        return wall_ + std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - steady_);
+    }
+
+private:
+    Time wall_ = std::chrono::time_point_cast<Millis>(std::chrono::system_clock::now());
+    std::chrono::steady_clock::time_point steady_ = std::chrono::steady_clock::now();
+};
+
 class SystemClock final : public Clock {
 public:
     [[nodiscard]] Time now() const override {

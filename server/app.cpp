@@ -21,7 +21,7 @@ struct App::Parts {
     Options options;
     FileLock lock;
     asio::io_context& loop;
-    SystemClock clock;
+    SteadyWallClock clock;
     std::string admin_token;
     std::string https_url;
     std::string http_url;

@@ -8,12 +8,12 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <map>
@@ -21,7 +21,6 @@
 #include <set>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <tuple>
 #include <unistd.h>
 
 namespace linarite::agent {
@@ -172,14 +171,17 @@ struct DaemonSocket::State {
 
     static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
         std::string buffer;
-        for (;;) {
-            auto dynamic = asio::dynamic_buffer(buffer, request_limit);
-            const auto [ec, size] = co_await asio::async_read_until(connection->socket, dynamic, '\n', tuple_awaitable);
+        std::array<char, 4096> piece{};
+        while (buffer.size() < request_limit) {
+            const auto [ec, size] = co_await connection->socket.async_read_some(asio::buffer(piece), tuple_awaitable);
             if (ec || self->closed) {
                 break; // mpirun has ended its launch agent, or was ended itself
             }
-            self->take(connection, buffer.substr(0, size));
-            buffer.erase(0, size);
+            buffer.append(piece.data(), size);
+            for (auto end = buffer.find('\n'); end != std::string::npos; end = buffer.find('\n')) {
+                self->take(connection, buffer.substr(0, end));
+                buffer.erase(0, end + 1);
+            }
         }
         self->connections.erase(connection);
     }

@@ -133,6 +133,16 @@ int rank_named_by_mpirun(std::string_view output) {
     return rank;
 }
 
+namespace {
+
+// Another node may have told of its part of the failure first, so that this mpirun was stopped while it was ending by
+// itself. It names a rank only if that rank failed, never because it was told to stop.
+bool failed_before_stop(const EndingContext& context) {
+    return context.mpi && context.lead && rank_named_by_mpirun(log_tail(context.output, 60)) >= 0;
+}
+
+} // namespace
+
 proto::Ending make_ending(const EndingContext& context, const ExitFact& fact, const std::vector<RankFact>& ranks) {
     proto::Ending ending;
     ending.started = fact.started;
@@ -146,11 +156,12 @@ proto::Ending make_ending(const EndingContext& context, const ExitFact& fact, co
         ending.message = fmt::format("node {}: {}", context.node, fact.error);
     } else if (fact.timed_out) {
         tell_limit(context, ending);
-    } else if (fact.stopped) {
+    } else if (fact.stopped && !failed_before_stop(context)) {
         ending.message = context.stop_reason;
     } else if (ended_well(fact, ranks)) {
         ending.message = fact.stragglers_killed ? "processes that the run left behind were ended" : "";
     } else if (context.mpi) {
+        ending.stopped = false;
         tell_mpi(context, ranks, ending);
     } else {
         ending.rank = 0;

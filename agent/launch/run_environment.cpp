@@ -123,6 +123,7 @@ bool on_one_host(const std::vector<proto::GangMember>& gang) {
 std::vector<std::string> node_addresses(const LaunchOrder& order) {
     const bool local = on_one_host(order.gang);
     std::vector<std::string> out;
+    out.reserve(order.gang.size());
     for (const auto& member : order.gang) {
         out.push_back(local || member.address.empty() ? "127.0.0.1" : member.address);
     }

@@ -81,7 +81,7 @@ std::string make_group(const std::string& name, bool freezer) {
     if (mount.empty() || own.empty() || name.empty() || name.find('/') != std::string::npos) {
         return "";
     }
-    const std::string path = mount + (own == "/" ? "" : own) + "/" + name;
+    std::string path = mount + (own == "/" ? "" : own) + "/" + name;
     const bool made = ::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST;
     const char* needed = freezer ? "/freezer.state" : "/cgroup.kill"; // cgroup.kill: kernel 5.14
     if (!made || ::access((path + needed).c_str(), W_OK) != 0 ||

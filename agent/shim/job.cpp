@@ -104,7 +104,8 @@ std::string read_job(const std::string& path, Job& job) {
     job.fence = text(document, "fence");
     job.argv = texts(document, "argv");
     for (const auto& [name, value] : environment(document)) {
-        job.env.push_back(name + "=" + value);
+        job.env.push_back(name);
+        job.env.back().append("=").append(value);
     }
     job.cwd = text(document, "cwd");
     job.out = text(document, "stdout");

@@ -119,7 +119,7 @@ void default_signals() {
     }
     sigset_t none{};
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr); // NOLINT(concurrency-mt-unsafe): the shim has one thread
 }
 
 [[noreturn]] void refuse(int pipe, Stage stage, int error) {
@@ -159,7 +159,7 @@ void default_signals() {
 
 std::string words(const Job& job, const Refusal& refusal) {
     // strerror's buffer: the shim has one thread
-    const std::string reason = std::strerror(refusal.error); // NOLINT(concurrency-mt-unsafe)
+    std::string reason = std::strerror(refusal.error); // NOLINT(concurrency-mt-unsafe)
     switch (refusal.stage) {
     case Stage::proc_mount: return "cannot mount /proc: " + reason;
     case Stage::folder: return "cannot enter the working directory '" + job.cwd + "': " + reason;

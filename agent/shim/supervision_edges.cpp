@@ -46,7 +46,7 @@ bool Supervision::open_control() {
     // bound by a relative name, since a whole path may be longer than a socket's address can be
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    std::strcpy(static_cast<char*>(address.sun_path), "control");
+    std::memcpy(static_cast<char*>(address.sun_path), "control", sizeof "control");
     ::unlink("control");
     control_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const auto* name = reinterpret_cast<const sockaddr*>(&address);
@@ -76,7 +76,7 @@ void Supervision::block_signals() {
     ::sigemptyset(&wanted);
     ::sigaddset(&wanted, SIGCHLD);
     ::sigaddset(&wanted, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &wanted, nullptr);
+    ::sigprocmask(SIG_BLOCK, &wanted, nullptr); // NOLINT(concurrency-mt-unsafe): the shim has one thread
     signals_ = ::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 

@@ -49,7 +49,12 @@ void Turn::node_up(NodeSpec spec) {
         }
         node.spec.boot_id = spec.boot_id;
     }
-    node.spec.incarnation = spec.incarnation;
+    if (node.spec.incarnation != spec.incarnation) {
+        node.spec.incarnation = spec.incarnation;
+        for (const auto& part : node.parts) {
+            part->absences = 0; // a new agent process learns what it has from its first answer
+        }
+    }
     if (node.spec.targets != spec.targets) {
         dirty_pools_.insert(node.spec.targets.begin(), node.spec.targets.end());
         board_.set_targets(node, std::move(spec.targets));

@@ -18,6 +18,22 @@ bool names_culprit_better(const Outcome& lead, const Outcome& other) {
     return rank || user;
 }
 
+/// The launcher on the lead knows which rank failed first; the others ended because of it. That rank's own node tells
+/// more than the lead does.
+const Outcome* named_by_lead(const Run& run) {
+    const Part& lead = *run.parts.front();
+    if (lead.outcome->rank < 0 || lead.outcome->stopped || succeeded(*lead.outcome)) {
+        return nullptr;
+    }
+    for (std::size_t i = 1; i < run.parts.size(); ++i) {
+        const std::optional<Outcome>& other = run.parts[i]->outcome;
+        if (run.parts[i]->phase >= NodePhase::exited && other && other->rank == lead.outcome->rank) {
+            return &*other;
+        }
+    }
+    return &*lead.outcome;
+}
+
 } // namespace
 
 bool succeeded(const Outcome& outcome) {
@@ -57,8 +73,12 @@ void refine(Outcome& outcome, const Run& run) {
         return;
     }
     const Part& lead = *run.parts.front();
-    if (lead.phase >= NodePhase::exited && lead.outcome && lead.outcome->node != outcome.node &&
-        names_culprit_better(*lead.outcome, outcome)) {
+    if (lead.phase < NodePhase::exited || !lead.outcome) {
+        return;
+    }
+    if (const Outcome* named = named_by_lead(run)) {
+        outcome = *named;
+    } else if (lead.outcome->node != outcome.node && names_culprit_better(*lead.outcome, outcome)) {
         outcome = *lead.outcome;
         outcome.stopped = false;
     }

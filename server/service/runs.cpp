@@ -150,11 +150,11 @@ store::RunRow Runs::make_row(const SubmitRequest& request, const proto::RunDefin
     return row;
 }
 
-asio::awaitable<Result<Runs::Prepared>> Runs::prepare(SubmitRequest request) {
+asio::awaitable<Result<Runs::Prepared>> Runs::prepare(SubmitRequest request, bool with_snapshot) {
     std::vector<Fault> faults;
     check_names(request, faults);
     const auto manifest = co_await manifest_of(request.snapshot);
-    if (!manifest) {
+    if (!manifest && with_snapshot) {
         faults.push_back({"/snapshot", "snapshot '" + request.snapshot.str() + "' is not here: send it first"});
     }
     auto list = co_await store_.read([](store::Tables& tables) { return tables.list_datastores(); });
@@ -208,7 +208,7 @@ asio::awaitable<Result<std::optional<store::RunRow>>> Runs::find_same(const stor
 
 asio::awaitable<Result<Submitted>> Runs::submit(SubmitRequest request) {
     const bool chosen = !request.id.empty();
-    Result<Prepared> prepared = co_await prepare(std::move(request));
+    Result<Prepared> prepared = co_await prepare(std::move(request), true);
     if (!prepared) {
         co_return prepared.error();
     }
@@ -241,7 +241,7 @@ asio::awaitable<Result<Submitted>> Runs::submit(SubmitRequest request) {
 }
 
 asio::awaitable<Result<Checked>> Runs::check(SubmitRequest request) {
-    Result<Prepared> prepared = co_await prepare(std::move(request));
+    Result<Prepared> prepared = co_await prepare(std::move(request), false);
     if (!prepared) {
         co_return prepared.error();
     }

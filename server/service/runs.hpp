@@ -37,6 +37,7 @@ public:
 
     /// All faults in one error. The run is on disk when this returns.
     asio::awaitable<Result<Submitted>> submit(SubmitRequest request);
+    /// The same checks; nothing is stored. The snapshot need not be there.
     asio::awaitable<Result<Checked>> check(SubmitRequest request);
     asio::awaitable<Result<store::RunRow>> find(RunId id);
     asio::awaitable<Result<std::vector<store::RunRow>>> list(store::RunFilter filter);
@@ -50,7 +51,7 @@ private:
         store::RunRow row;
         std::vector<proto::DesiredData> data;
     };
-    asio::awaitable<Result<Prepared>> prepare(SubmitRequest request);
+    asio::awaitable<Result<Prepared>> prepare(SubmitRequest request, bool with_snapshot);
     asio::awaitable<Result<std::shared_ptr<const proto::Manifest>>> manifest_of(SnapshotId id);
     [[nodiscard]] store::RunRow make_row(const SubmitRequest& request, const proto::RunDefinition& definition) const;
     asio::awaitable<Result<std::optional<store::RunRow>>> find_same(const store::RunRow& row);

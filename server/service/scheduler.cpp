@@ -169,20 +169,20 @@ asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest re
     actions->insert(actions->end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
     const std::uint64_t ticket = enqueue(std::nullopt, std::move(*actions));
     if (news) {
-        update_node_row(from.row, request, now);
-        // what a join or an operator wrote is the stored row's, not ours
-        auto put = [row = from.row](store::Tables& tables) mutable -> Result<void> {
-            if (const auto known = tables.find_node(row.name)) {
-                row.secret_hash = known->secret_hash;
-                row.joined = known->joined;
-                row.drained = known->drained;
+        auto update = [request, now](store::Tables& tables) -> Result<store::NodeRow> {
+            auto row = tables.find_node(request.node); // its secret and its drain stay as they are
+            if (!row) {
+                return row;
             }
-            return tables.put_node(row);
+            update_node_row(*row, request, now);
+            auto put = tables.put_node(*row);
+            return put ? row : Result<store::NodeRow>(put.error());
         };
-        const auto stored = co_await store_.write(std::move(put));
+        auto stored = co_await store_.write(std::move(update));
         if (!stored) {
             co_return stored.error();
         }
+        node(name).row = std::move(*stored);
     }
     co_await committed(ticket);
 
@@ -321,6 +321,10 @@ std::uint64_t Scheduler::enqueue(std::optional<store::RunRow> insert, core::Acti
             ActiveRun& run = active_[assign->run];
             run.fence = assign->fence;
             run.reports.clear();
+        }
+        if (const auto* move = std::get_if<core::MoveRun>(&action);
+            move != nullptr && move->to == core::RunStatus::queued) {
+            active_[move->run].fence = 0; // a lost attempt may not write any more
         }
     }
     if (insert || !actions.empty()) {

@@ -271,7 +271,8 @@ TEST_F(AppTest, AllFaultsOfASubmitComeAtOnceAndNothingIsStored) {
         EXPECT_FALSE(refused);
         EXPECT_EQ(refused.error().code(), Errc::invalid_argument);
         std::set<std::string> pointers;
-        for (const Fault& fault : refused.error().faults()) {
+        const Error error = refused.error(); // by value: Boost 1.81 returns no reference
+        for (const Fault& fault : error.faults()) {
             pointers.insert(fault.pointer);
         }
         const std::set<std::string> expected{"/definition/script", "/definition/nodeCount",

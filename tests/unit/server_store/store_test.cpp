@@ -402,12 +402,10 @@ TEST_F(StoreTest, AFullDiskFailsTheWholeBatchWithNoSpaceAndHealsWithRoom) {
     EXPECT_EQ(committer.counters().commits, 1U);
 }
 
-using StoreDeathTest = StoreTest;
-
-TEST_F(StoreDeathTest, AFailedCommitEndsTheProcess) {
+TEST(StoreDeathTest, AFailedCommitEndsTheProcess) {
     GTEST_FLAG_SET(death_test_style, "threadsafe");
-    const auto fail_to_commit = [this] {
-        const auto db = open_writer(path_);
+    const auto fail_to_commit = [] {
+        const auto db = open_writer(":memory:");
         sqlite3_commit_hook((*db)->getHandle(), [](void*) { return 1; }, nullptr);
         Committer committer(**db);
         std::vector<QueuedJob> jobs;
