@@ -1,13 +1,13 @@
 // agent/run_task.hpp: one node's part of one run, from the first word about it until its files may go.
 #pragma once
 
-#include "async/async.hpp"
-#include "async/cancel.hpp"
 #include "agent/capture/capture.hpp"
 #include "agent/capture/data.hpp"
 #include "agent/launch/plan.hpp"
 #include "agent/launch/supervisor.hpp"
 #include "agent/task_context.hpp"
+#include "async/async.hpp"
+#include "async/cancel.hpp"
 #include "proto/agent_protocol.hpp"
 #include "proto/run_definition.hpp"
 

@@ -10,8 +10,8 @@
 
 namespace linarite::agent {
 
-/// state/task.json: whose folder this is, and whether a supervisor was ordered, with the log of its main process. Written
-/// before the order.
+/// state/task.json: whose folder this is, and whether a supervisor was ordered, with the log of its main process.
+/// Written before the order.
 struct TaskRecord {
     Fence fence = 0;
     bool launched = false;

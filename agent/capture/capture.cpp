@@ -1,7 +1,7 @@
 #include "agent/capture/capture.hpp"
 
-#include "async/async.hpp"
 #include "agent/capture/run_tree.hpp"
+#include "async/async.hpp"
 
 #include <spdlog/spdlog.h>
 

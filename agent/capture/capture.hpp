@@ -1,9 +1,9 @@
 // agent/capture/capture.hpp: takes a run's files to the coordinator while they are written, and the rest at the end.
 #pragma once
 
-#include "async/cancel.hpp"
 #include "agent/capture/file_watcher.hpp"
 #include "agent/capture/uploader.hpp"
+#include "async/cancel.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 

@@ -1,9 +1,9 @@
 #include "agent/capture/data.hpp"
 
-#include "async/async.hpp"
 #include "agent/capture/copying.hpp"
 #include "agent/capture/persist.hpp"
 #include "agent/capture/run_tree.hpp"
+#include "async/async.hpp"
 #include "common/ids.hpp"
 #include "proto/json_reader.hpp"
 

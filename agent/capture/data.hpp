@@ -1,8 +1,8 @@
 // agent/capture/data.hpp: a run's data references: where the script finds them, and what goes back at the end.
 #pragma once
 
-#include "async/cancel.hpp"
 #include "agent/capture/coordinator.hpp"
+#include "async/cancel.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "proto/agent_protocol.hpp"

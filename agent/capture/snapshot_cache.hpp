@@ -1,9 +1,9 @@
 // agent/capture/snapshot_cache.hpp: source trees of runs, fetched once per node.
 #pragma once
 
+#include "agent/capture/coordinator.hpp"
 #include "async/async.hpp"
 #include "async/cancel.hpp"
-#include "agent/capture/coordinator.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/ids.hpp"

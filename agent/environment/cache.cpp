@@ -1,8 +1,8 @@
 #include "agent/environment/cache.hpp"
 
-#include "async/async.hpp"
 #include "agent/environment/file_lock.hpp"
 #include "agent/environment/process.hpp"
+#include "async/async.hpp"
 #include "common/clock.hpp"
 #include "common/files.hpp"
 #include "proto/json_reader.hpp"

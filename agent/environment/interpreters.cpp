@@ -243,7 +243,7 @@ fs::path find_on_path(const std::string& name, bool real) {
         return is_executable_file(name) ? fs::path(name) : fs::path();
     }
     for (const fs::path& folder : path_folders()) {
-        const fs::path path = folder / name;
+        fs::path path = folder / name;
         if (!(real && is_shim(path)) && is_executable_file(path)) {
             return path;
         }

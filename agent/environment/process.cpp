@@ -53,15 +53,19 @@ public:
         posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 
         std::vector<char*> arguments;
+        arguments.reserve(order.arguments.size() + 1);
         for (const std::string& argument : order.arguments) {
             arguments.push_back(const_cast<char*>(argument.c_str())); // posix_spawn does not write to it
         }
         arguments.push_back(nullptr);
         std::vector<std::string> pairs;
+        pairs.reserve(order.variables.size());
         for (const auto& [name, value] : order.variables) {
-            pairs.push_back(name + "=" + value);
+            pairs.push_back(name);
+            pairs.back().append("=").append(value);
         }
         std::vector<char*> variables;
+        variables.reserve(pairs.size() + 1);
         for (std::string& pair : pairs) {
             variables.push_back(pair.data());
         }
@@ -269,7 +273,7 @@ asio::awaitable<Result<ProcessEnd>> run_process(ProcessOrder order, LineSink on_
     if (!started) {
         co_return started.error();
     }
-    const std::shared_ptr<Child> child = *started;
+    const std::shared_ptr<Child>& child = *started;
     child->follow(order.limit);
     const auto hook = cancel.on_cancel([child] { child->cancel(); });
     while (!child->over()) {

@@ -1,8 +1,8 @@
 // agent/environment/provider.hpp: the ways to give a run its Python, one per file, behind one interface.
 #pragma once
 
-#include "async/cancel.hpp"
 #include "agent/environment/interpreters.hpp"
+#include "async/cancel.hpp"
 #include "common/error.hpp"
 #include "proto/run_definition.hpp"
 

@@ -1,5 +1,5 @@
-#include "async/async.hpp"
 #include "agent/environment/provider.hpp"
+#include "async/async.hpp"
 
 #include <optional>
 

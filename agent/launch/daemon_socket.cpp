@@ -86,6 +86,13 @@ void tell(Connection& connection, const proto::Json& line) {
     asio::write(connection.socket, asio::buffer(text), ignored);
 }
 
+/// What has come; "" at the end.
+asio::awaitable<std::string> read_some(Connection& connection) {
+    std::array<char, 4096> piece{};
+    const auto [ec, size] = co_await connection.socket.async_read_some(asio::buffer(piece), tuple_awaitable);
+    co_return std::string(piece.data(), ec ? 0 : size);
+}
+
 } // namespace
 
 struct DaemonSocket::State {
@@ -171,13 +178,12 @@ struct DaemonSocket::State {
 
     static asio::awaitable<void> serve(std::shared_ptr<State> self, std::shared_ptr<Connection> connection) {
         std::string buffer;
-        std::array<char, 4096> piece{};
         while (buffer.size() < request_limit) {
-            const auto [ec, size] = co_await connection->socket.async_read_some(asio::buffer(piece), tuple_awaitable);
-            if (ec || self->closed) {
+            const std::string piece = co_await read_some(*connection);
+            if (piece.empty() || self->closed) {
                 break; // mpirun has ended its launch agent, or was ended itself
             }
-            buffer.append(piece.data(), size);
+            buffer += piece;
             for (auto end = buffer.find('\n'); end != std::string::npos; end = buffer.find('\n')) {
                 self->take(connection, buffer.substr(0, end));
                 buffer.erase(0, end + 1);

@@ -1,8 +1,8 @@
 // server/service/backup.hpp: a consistent copy of everything a coordinator keeps.
 #pragma once
 
-#include "common/data_dir.hpp"
 #include "async/async.hpp"
+#include "common/data_dir.hpp"
 #include "server/store/store.hpp"
 
 #include <cstdint>

@@ -1,9 +1,9 @@
 // server/service/datastores.hpp: use cases on datastores: named directories of plain files.
 #pragma once
 
+#include "async/async.hpp"
 #include "common/data_dir.hpp"
 #include "server/artifacts/run_files.hpp"
-#include "async/async.hpp"
 #include "server/store/store.hpp"
 
 #include <string>

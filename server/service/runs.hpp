@@ -59,8 +59,9 @@ private:
     store::Store& store_;
     Scheduler& scheduler_;
     const Clock& clock_;
-    std::set<RunId> arriving_;                        // client-chosen ids between their check and their insert
-    std::map<SnapshotId, std::shared_ptr<const proto::Manifest>> manifests_; // of recent snapshots, so that a resubmit reads nothing
+    std::set<RunId> arriving_; // client-chosen ids between their check and their insert
+    std::map<SnapshotId, std::shared_ptr<const proto::Manifest>>
+        manifests_; // of recent snapshots, so that a resubmit reads nothing
 };
 
 /// Things about a definition that a user should know though they are no faults.

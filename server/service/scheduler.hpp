@@ -1,10 +1,10 @@
 // server/service/scheduler.hpp: the shell around the reactor: performs its actions, store first and the world second.
 #pragma once
 
+#include "async/async.hpp"
 #include "common/clock.hpp"
 #include "proto/agent_protocol.hpp"
 #include "server/core/reactor.hpp"
-#include "async/async.hpp"
 #include "server/store/store.hpp"
 
 #include <boost/asio/io_context.hpp>

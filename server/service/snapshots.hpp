@@ -1,11 +1,11 @@
 // server/service/snapshots.hpp: use cases on source trees, stored by content.
 #pragma once
 
+#include "async/async.hpp"
 #include "common/data_dir.hpp"
 #include "proto/frames.hpp"
 #include "proto/snapshot.hpp"
 #include "server/artifacts/blob_folder.hpp"
-#include "async/async.hpp"
 #include "server/store/store.hpp"
 
 #include <string>

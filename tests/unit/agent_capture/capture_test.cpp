@@ -1,5 +1,5 @@
-#include "async/async.hpp"
 #include "agent/capture/capture.hpp"
+#include "async/async.hpp"
 #include "common/hash.hpp"
 #include "support/coroutines.hpp"
 #include "support/scratch.hpp"
