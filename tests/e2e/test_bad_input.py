@@ -121,3 +121,20 @@ def test_without_a_coordinator_the_command_line_says_how_to_get_one(tmp_path):
 
     assert result.returncode != 0
     assert "linarite up" in result.stderr and str(tmp_path) in result.stderr
+
+
+def test_a_second_coordinator_on_the_same_data_directory_is_refused(cluster):
+    before = cluster.endpoint["pid"]
+
+    second = cluster.cli("up", "--data-dir", cluster.data, "--https-port", 0, "--http-port", 0, code=None, timeout=20)
+
+    assert second.returncode != 0 and str(cluster.data) in second.stderr
+    assert cluster.get("/healthz").status == 200 and cluster.is_ready() and cluster.endpoint["pid"] == before
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(cluster, tmp_path):
+    port = cluster.endpoint["http_url"].rpartition(":")[2]
+
+    second = cluster.cli("up", "--data-dir", tmp_path / "data", "--https-port", 0, "--http-port", port, code=None)
+
+    assert second.returncode != 0 and port in second.stderr and "--http-port" in second.stderr

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from cluster import processes_with
+from cluster import processes_with, wait_until
 
 BOTH_NODES = ["--nodes", "2", "--backend", "mpi"]
 SLEEP = "import time; print('started', flush=True); time.sleep(3600)"
@@ -72,16 +72,20 @@ def test_a_running_mpi_run_ends_on_both_nodes(cluster, project):
 
 def test_in_finalizing_the_latched_outcome_stands(cluster, project):
     """The second node's agent is stopped, so that its part of a finished run cannot be reported as done."""
-    script = "import os, time\nwhile not os.path.exists('outputs/go'): time.sleep(0.01)"
+    script = """
+import os, time
+open("outputs/up-" + os.environ["OMPI_COMM_WORLD_RANK"], "w").close()
+while not os.path.exists("outputs/go"): time.sleep(0.01)
+"""
     run = cluster.submit(project(script), "train.py", flags=BOTH_NODES)
     row = cluster.wait_for(run, "Running")
     lead, other = (cluster.agent_pid(name) for name in row["nodes"])
     assert lead and other, cluster.survivors()
+    outputs = next(iter(cluster.data.glob(f"agent-{row['nodes'][0]}/work/{run}/wd/outputs")))
+    wait_until(lambda: {"up-0", "up-1"} <= {file.name for file in outputs.iterdir()}, "both ranks run")
     os.kill(other, signal.SIGSTOP)
     try:
-        folders = list(cluster.data.glob(f"agent-*/work/{run}/wd/outputs"))
-        for folder in folders:
-            (folder / "go").write_text("")
+        (outputs / "go").write_text("")
         cluster.wait_for(run, "Finalizing")
 
         answer = cluster.post(f"/api/v1/runs/{run}/cancel", {})

@@ -19,6 +19,12 @@
 namespace linarite::agent {
 
 class LaunchTest : public testing::Test {
+public:
+    ~LaunchTest() override {
+        std::error_code ec;
+        fs::remove_all(folder_, ec);
+    }
+
 protected:
     LaunchTest() {
         std::string name = "/tmp/linarite-launch-XXXXXX";
@@ -26,11 +32,6 @@ protected:
         fs::create_directories(facts());
         fs::create_directories(folder_ / "wd");
     }
-    ~LaunchTest() override {
-        std::error_code ec;
-        fs::remove_all(folder_, ec);
-    }
-
     [[nodiscard]] static fs::path shim() { return fs::path(LINARITE_BIN_DIR) / "linarite-shim"; }
     [[nodiscard]] fs::path facts() const { return folder_ / "state"; }
     [[nodiscard]] fs::path job_file() const { return folder_ / "job.json"; }

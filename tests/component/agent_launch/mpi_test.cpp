@@ -17,6 +17,14 @@ using test::processes_with;
 /// One or two nodes on this machine, each with its own supervisor, and what stands between them: the lead's daemon
 /// socket and a coordinator that carries its requests.
 class MpiTest : public LaunchTest {
+public:
+    ~MpiTest() override {
+        for (auto& [index, supervisor] : supervisors_) {
+            static_cast<void>(supervisor->stop(Millis(0)));
+            static_cast<void>(await(supervisor->wait()));
+        }
+    }
+
 protected:
     static void SetUpTestSuite() {
         std::string name = "/tmp/linarite-probe-XXXXXX";
@@ -32,13 +40,6 @@ protected:
         return folder;
     }
     static fs::path probe() { return probe_folder() / "mpi_probe"; }
-
-    ~MpiTest() override {
-        for (auto& [index, supervisor] : supervisors_) {
-            static_cast<void>(supervisor->stop(Millis(0)));
-            static_cast<void>(await(supervisor->wait()));
-        }
-    }
 
     [[nodiscard]] fs::path node_folder(int node) const { return folder_ / ("node" + std::to_string(node)); }
 

@@ -14,6 +14,9 @@ using testing::HasSubstr;
 using testing::Not;
 
 class EndingTest : public testing::Test {
+public:
+    ~EndingTest() override { fs::remove_all(folder_); }
+
 protected:
     EndingTest() : folder_(fs::temp_directory_path() / ("linarite-ending-" + random_hex(6))) {
         fs::create_directories(folder_);
@@ -22,7 +25,6 @@ protected:
         context_.log_dir = folder_;
         context_.output = folder_ / "70_driver_log.txt";
     }
-    ~EndingTest() override { fs::remove_all(folder_); }
 
     void write(const std::string& name, const std::string& text) const {
         ASSERT_TRUE(write_file_durably(folder_ / name, text));

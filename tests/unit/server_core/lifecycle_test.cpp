@@ -203,9 +203,28 @@ TEST_F(Lifecycle, TheFirstOfTwoEqualFailuresStays) {
     start_gang();
 
     report("n2", "r", NodePhase::done, failed_with(1, "UserError", 2));
-    report("n1", "r", NodePhase::done, failed_with(7, "UserError", 3));
+    report("n1", "r", NodePhase::done, failed_with(7, "UserError", -1));
 
     EXPECT_EQ(outcome("r")->exit_code, 1);
+}
+
+TEST_F(Lifecycle, TheRankThatTheLauncherNamesDecides) {
+    start_gang();
+
+    report("n2", "r", NodePhase::done, failed_with(143, "UserError", 2)); // ended because of rank 0
+    report("n1", "r", NodePhase::done, failed_with(7, "UserError", 0));
+
+    EXPECT_EQ(outcome("r")->exit_code, 7);
+    EXPECT_EQ(outcome("r")->node, NodeName("n1"));
+}
+
+TEST_F(Lifecycle, TheOwnNodeOfTheRankThatTheLauncherNamesTellsMore) {
+    start_gang();
+
+    report("n2", "r", NodePhase::done, failed_with(5, "UserError", 2));
+    report("n1", "r", NodePhase::done, failed_with(5, "UserError", 2));
+
+    EXPECT_EQ(outcome("r")->node, NodeName("n2"));
 }
 
 TEST_F(Lifecycle, AnEndingWithoutAnOutcomeIsAServiceError) {
