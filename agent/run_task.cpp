@@ -140,6 +140,12 @@ asio::awaitable<void> RunTask::work(bool was_launched) {
     } else if (was_launched) {
         start_capture();
         running = take_up();
+        if (!running && running.error().code() == Errc::not_found) {
+            // killed between the record and the start: nothing was launched, and nothing will be
+            capture_.reset();
+            co_await clear();
+            running = co_await prepare_and_launch();
+        }
     } else {
         running = co_await prepare_and_launch();
     }
