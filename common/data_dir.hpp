@@ -22,6 +22,8 @@ public:
     [[nodiscard]] fs::path history() const { return root_ / "history.db"; }
     [[nodiscard]] fs::path endpoint() const { return root_ / "endpoint.json"; }
     [[nodiscard]] fs::path token() const { return root_ / "token"; }
+    [[nodiscard]] fs::path signing_key() const { return root_ / "signing_key"; }
+    [[nodiscard]] fs::path metrics() const { return root_ / "metrics.db"; }
     [[nodiscard]] fs::path tls() const { return root_ / "tls"; }
     [[nodiscard]] fs::path snapshots() const { return root_ / "snapshots"; }
     [[nodiscard]] fs::path runs() const { return root_ / "runs"; }

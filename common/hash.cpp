@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <algorithm>
 #include <array>
@@ -31,6 +32,17 @@ std::string Sha256::hex() const {
     EVP_MD_CTX_copy_ex(copy.get(), context_.get());
     EVP_DigestFinal_ex(copy.get(), raw.data(), &size);
     return to_hex(std::span(raw).first(size));
+}
+
+std::array<unsigned char, 32> hmac_sha256(std::string_view key, std::string_view message) {
+    std::array<unsigned char, 32> out{};
+    unsigned int size = out.size();
+    const auto* text = reinterpret_cast<const unsigned char*>(message.data());
+    if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), text, message.size(), out.data(), &size) ==
+        nullptr) {
+        throw std::bad_alloc();
+    }
+    return out;
 }
 
 std::string sha256_hex(std::string_view bytes) {

@@ -4,6 +4,7 @@
 #include "common/error.hpp"
 
 #include <cstdint>
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -30,6 +31,8 @@ private:
 
 std::string sha256_hex(std::string_view bytes);
 std::string to_hex(std::span<const unsigned char> bytes);
+/// HMAC with SHA-256 (RFC 2104).
+std::array<unsigned char, 32> hmac_sha256(std::string_view key, std::string_view message);
 /// 64 lower-case hex digits.
 bool is_sha256_hex(std::string_view text);
 

@@ -35,6 +35,14 @@ std::string random_hex(std::size_t bytes) {
     return to_hex(raw);
 }
 
+std::string random_guid() {
+    std::string hex = random_hex(16);
+    hex[12] = '4'; // the version
+    hex[16] = 'a'; // the variant
+    return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" + hex.substr(16, 4) + "-" +
+           hex.substr(20);
+}
+
 RunId make_run_id(std::string_view experiment, std::int64_t unix_seconds) {
     return RunId(std::string(experiment.substr(0, 96)) + "_" + std::to_string(unix_seconds) + "_" + random_hex(4));
 }

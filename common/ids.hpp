@@ -39,6 +39,9 @@ Result<std::string> parse_name(std::string_view text, std::string_view what);
 /// `bytes` random bytes from the kernel as lower-case hex.
 std::string random_hex(std::size_t bytes);
 
+/// A random GUID of version 4 in lower case.
+std::string random_guid();
+
 /// "<experiment>_<unix seconds>_<8 hex>", the shape that the v1 SDK gives its run ids.
 RunId make_run_id(std::string_view experiment, std::int64_t unix_seconds);
 

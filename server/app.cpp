@@ -4,7 +4,9 @@
 #include "common/hash.hpp"
 #include "common/host.hpp"
 #include "proto/json_reader.hpp"
+#include "server/azureml/api.hpp"
 #include "server/native/api.hpp"
+#include "server/service/run_rows.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -25,8 +27,12 @@ struct App::Parts {
     std::string admin_token;
     std::string https_url;
     std::string http_url;
+    unsigned short https_port = 0;
     asio::thread_pool files{1};
     std::unique_ptr<store::Store> store;
+    std::unique_ptr<service::Tokens> tokens;
+    std::unique_ptr<service::Workspaces> workspaces;
+    std::unique_ptr<service::Experiments> experiments;
     std::unique_ptr<service::Scheduler> scheduler;
     std::unique_ptr<service::Runs> runs;
     std::unique_ptr<service::RunStorage> storage;
@@ -35,6 +41,7 @@ struct App::Parts {
     std::unique_ptr<service::Nodes> nodes;
     std::unique_ptr<http::Server> server;
 
+    [[nodiscard]] service::SchedulerSettings scheduler_settings();
     [[nodiscard]] asio::awaitable<Result<void>> open();
     [[nodiscard]] Result<void> load_admin_token();
     [[nodiscard]] Result<void> listen();
@@ -44,6 +51,9 @@ struct App::Parts {
 };
 
 namespace {
+
+// The SDK fetches a new one shortly before the end; what counts is that the run is alive.
+constexpr Millis run_token_life = 24h;
 
 Result<void> make_data_folders(const DataDir& data) {
     if (auto made = make_folders(data.root(), 0700); !made) {
@@ -90,7 +100,34 @@ asio::awaitable<Result<http::Principal>> App::Parts::authenticate(std::string to
     if (!node.empty()) {
         co_return http::Principal{http::Principal::Role::agent, node.str()};
     }
-    co_return Error(Errc::unauthorized, "unknown token");
+    const auto claims = tokens->check(token, clock.now());
+    if (!claims) {
+        co_return claims.error();
+    }
+    if (claims->role == service::Claims::Role::client) {
+        co_return http::Principal{http::Principal::Role::admin, claims->subject};
+    }
+    const RunId run(claims->subject);
+    if (!co_await runs->may_speak(run, claims->attempt)) {
+        co_return Error(Errc::unauthorized, "the token of run '" + run.str() +
+                                                "' is no longer good: the run or this "
+                                                "attempt of it has ended");
+    }
+    co_return http::Principal{http::Principal::Role::run, run.str()};
+}
+
+service::SchedulerSettings App::Parts::scheduler_settings() {
+    service::SchedulerSettings settings{options.limits, host_id(), {}, {}};
+    settings.variables = [this](const store::RunRow& row) {
+        const auto workspace = workspaces->find(row.workspace);
+        return service::run_variables(row, workspace ? *workspace : workspaces->default_row());
+    };
+    settings.run_token = [this](const RunId& run, int attempt) {
+        const auto token =
+            tokens->issue({service::Claims::Role::run, run.str(), attempt, clock.now() + run_token_life});
+        return token ? *token : "";
+    };
+    return settings;
 }
 
 asio::awaitable<Result<void>> App::Parts::open() {
@@ -99,9 +136,18 @@ asio::awaitable<Result<void>> App::Parts::open() {
         co_return opened.error();
     }
     store = std::move(*opened);
-    scheduler = std::make_unique<service::Scheduler>(loop, *store, clock,
-                                                     service::SchedulerSettings{options.limits, host_id()});
-    runs = std::make_unique<service::Runs>(*store, *scheduler, clock);
+    auto signing = service::Tokens::open(options.data.signing_key());
+    if (!signing) {
+        co_return signing.error();
+    }
+    tokens = std::make_unique<service::Tokens>(std::move(*signing));
+    workspaces = std::make_unique<service::Workspaces>(*store, clock);
+    if (auto done = co_await workspaces->restore(); !done) {
+        co_return done;
+    }
+    experiments = std::make_unique<service::Experiments>(*store, clock);
+    scheduler = std::make_unique<service::Scheduler>(loop, *store, clock, scheduler_settings());
+    runs = std::make_unique<service::Runs>(*store, *scheduler, *workspaces, clock);
     storage = std::make_unique<service::RunStorage>(*store, *scheduler, clock, files, options.data);
     snapshots = std::make_unique<service::Snapshots>(*store, clock, files, options.data);
     datastores = std::make_unique<service::Datastores>(*store, clock, files, options.data);
@@ -137,6 +183,19 @@ Result<void> App::Parts::listen() {
                     options.version, [this] { return join_template(); }, [this] { return server->counters(); }});
     http::Router router;
     native::add_routes(router, api);
+    azureml::add_routes(router, std::make_shared<azureml::Api>(azureml::Api{*workspaces,
+                                                                            *experiments,
+                                                                            *runs,
+                                                                            *storage,
+                                                                            *snapshots,
+                                                                            *datastores,
+                                                                            *nodes,
+                                                                            *tokens,
+                                                                            files,
+                                                                            clock,
+                                                                            admin_token,
+                                                                            [this] { return https_port; },
+                                                                            {}}));
     names.push_back(host_name());
     server = std::make_unique<http::Server>(
         loop, std::move(router), [this](std::string token) { return authenticate(std::move(token)); },
@@ -151,6 +210,7 @@ Result<void> App::Parts::listen() {
         return http.error().within("listen on 127.0.0.1 port " + std::to_string(options.http_port) +
                                    " (choose another with --http-port; 0 takes any free one)");
     }
+    https_port = *https;
     https_url = "https://" + reachable_host(options.listen_host) + ":" + std::to_string(*https);
     http_url = "http://127.0.0.1:" + std::to_string(*http);
     return {};

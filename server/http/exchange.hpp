@@ -24,9 +24,9 @@ namespace beast_http = boost::beast::http;
 
 /// Who calls. Decided from the bearer token before a handler runs.
 struct Principal {
-    enum class Role { none, admin, agent };
+    enum class Role { none, admin, agent, run };
     Role role = Role::none;
-    std::string name; // node name for an agent, "admin" for the local token
+    std::string name; // node name for an agent, run id for a run, else who it is ("admin" for the local token)
 };
 
 /// A request's head, decoded once: percent-encoding resolved, then split, every part checked.
@@ -55,15 +55,20 @@ public:
     /// The next bytes of the body; 0 at its end.
     virtual asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer into) = 0;
 
+    /// One more header line for the answer that follows, whichever reply gives it. Names are given once.
+    virtual void add_header(std::string_view name, std::string_view value) = 0;
+    /// An answer without a body.
+    virtual asio::awaitable<void> reply_empty(beast_http::status status) = 0;
     virtual asio::awaitable<void> reply_json(beast_http::status status, const nlohmann::json& body) = 0;
     virtual asio::awaitable<void> reply_text(beast_http::status status, std::string content_type, std::string body) = 0;
     /// {"error":{"code","message","details":[{"target":pointer,"message"}]}} with the status that Errc maps to.
     /// Internal errors are logged and answered without their detail.
     virtual asio::awaitable<void> reply_error(const Error& error) = 0;
     /// A file, or the part that the Range header asks for; HEAD gives the head alone. `size` is what may be served of
-    /// it (a growing file is served up to the size known when asked). `etag` without quotes, "" for none.
+    /// it (a growing file is served up to the size known when asked). `etag` without quotes, "" for none. `range`, if
+    /// not empty, stands in the place of the Range header: for dialects with a header of their own for it.
     virtual asio::awaitable<void> reply_file(std::filesystem::path file, std::uint64_t size, std::string content_type,
-                                             std::string etag) = 0;
+                                             std::string etag, std::string range = "") = 0;
 
     /// A chunked answer of unknown length.
     virtual asio::awaitable<Result<void>> start_stream(std::string content_type) = 0;

@@ -63,9 +63,6 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
 }
 
 std::optional<Refusal> check_path_part(std::string_view part) {
-    if (part.empty()) {
-        return bad("the path has an empty part");
-    }
     if (part == "." || part == "..") {
         return bad("the path has a part '.' or '..'");
     }
@@ -81,14 +78,13 @@ std::optional<Refusal> check_path_part(std::string_view part) {
 // Splitting before decoding gives the same parts as after it, because a part that decodes to one with a slash is
 // refused.
 std::optional<Refusal> decode_path(std::string_view path, std::string& into) {
-    if (path == "/") {
-        into = "/";
-        return std::nullopt;
-    }
     into.clear();
     while (!path.empty()) {
         path.remove_prefix(1); // the slash
         const std::size_t end = std::min(path.find('/'), path.size());
+        if (end == 0) {
+            continue; // the v1 SDK doubles slashes, and ends paths with one: everything behind this sees one spelling
+        }
         const std::optional<std::string> part = percent_decode(path.substr(0, end), false);
         if (!part) {
             return bad("bad percent-encoding in the path");
@@ -99,6 +95,7 @@ std::optional<Refusal> decode_path(std::string_view path, std::string& into) {
         into.append("/").append(*part);
         path.remove_prefix(end);
     }
+    into = into.empty() ? "/" : std::move(into);
     return std::nullopt;
 }
 

@@ -42,6 +42,11 @@ std::string allow_line(const std::vector<beast_http::verb>& allowed) {
     return header_line("Allow", names);
 }
 
+/// Kinds with a suffix, such as "application/json-patch+json", are JSON in another role.
+bool is_json(std::string_view content_type) {
+    return boost::beast::iequals(content_type, "application/json") || content_type.ends_with("+json");
+}
+
 } // namespace
 
 Session::Session(std::shared_ptr<ServerCore> core, std::unique_ptr<Wire> wire, std::string peer, std::string address)
@@ -101,6 +106,7 @@ asio::awaitable<bool> Session::serve_one() {
     request_.head.peer = peer_;
     route_ = "-";
     answer_ = Answer::none;
+    more_headers_.clear();
     keep_alive_ = false;
     body_.start(request_);
 
@@ -296,7 +302,7 @@ asio::awaitable<Result<nlohmann::json>> Session::read_json() {
     const auto type = request_.head.headers.find("content-type");
     const std::string_view name = type == request_.head.headers.end() ? std::string_view() : type->second;
     const std::string_view bare = name.substr(0, name.find_first_of("; \t"));
-    if (!boost::beast::iequals(bare, "application/json")) {
+    if (!is_json(bare)) {
         co_return body_.fail(status::unsupported_media_type, Errc::invalid_argument,
                              "the body must be application/json");
     }

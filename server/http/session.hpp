@@ -35,11 +35,13 @@ public:
     asio::awaitable<Result<std::string>> read_body(std::size_t limit) override;
     asio::awaitable<Result<nlohmann::json>> read_json() override;
     asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer into) override;
+    void add_header(std::string_view name, std::string_view value) override;
+    asio::awaitable<void> reply_empty(beast_http::status code) override;
     asio::awaitable<void> reply_json(beast_http::status code, const nlohmann::json& body) override;
     asio::awaitable<void> reply_text(beast_http::status code, std::string content_type, std::string body) override;
     asio::awaitable<void> reply_error(const Error& error) override;
     asio::awaitable<void> reply_file(std::filesystem::path file, std::uint64_t size, std::string content_type,
-                                     std::string etag) override;
+                                     std::string etag, std::string range = "") override;
     asio::awaitable<Result<void>> start_stream(std::string content_type) override;
     asio::awaitable<Result<void>> write_chunk(std::string bytes) override;
     asio::awaitable<void> end_stream() override;
@@ -67,7 +69,7 @@ private:
     /// Notes and counts the answer's status, and decides whether the connection lives on. False if there was an answer
     /// already.
     bool begin_answer(beast_http::status code);
-    [[nodiscard]] AnswerHead answer_head(beast_http::status code) const;
+    [[nodiscard]] AnswerHead answer_head(beast_http::status code, std::string more = "") const;
     [[nodiscard]] bool is_head() const { return request_.head.method == beast_http::verb::head; }
 
     std::shared_ptr<ServerCore> core_;
@@ -83,6 +85,7 @@ private:
     // of the request under way
     ParsedHead request_;
     std::string route_;
+    std::string more_headers_; // that the handler added
     Answer answer_ = Answer::none;
     beast_http::status status_ = beast_http::status::unknown;
     bool keep_alive_ = false;

@@ -43,11 +43,11 @@ std::string_view header(const RequestHead& head, const std::string& name) {
     return found == head.headers.end() ? std::string_view() : found->second;
 }
 
-Range wanted_range(const RequestHead& head, std::uint64_t size, std::string_view etag) {
+Range wanted_range(const RequestHead& head, std::string_view range, std::uint64_t size, std::string_view etag) {
     const std::string_view condition = header(head, "if-range");
     const bool still_the_same = condition.empty() || (!condition.starts_with("W/") && names_etag(condition, etag));
     const bool ask = head.method == beast_http::verb::get && still_the_same;
-    return parse_range(ask ? header(head, "range") : std::string_view(), size);
+    return parse_range(!ask ? std::string_view() : range.empty() ? header(head, "range") : range, size);
 }
 
 } // namespace
@@ -68,8 +68,9 @@ bool Session::begin_answer(status code) {
     return true;
 }
 
-AnswerHead Session::answer_head(status code) const {
+AnswerHead Session::answer_head(status code, std::string more) const {
     AnswerHead head;
+    head.more = more_headers_ + more;
     head.status = code;
     head.keep_alive = keep_alive_;
     head.http_1_0 = request_.http_1_0;
@@ -93,9 +94,8 @@ asio::awaitable<void> Session::send(status code, std::string_view content_type, 
     if (!begin_answer(code)) {
         co_return;
     }
-    AnswerHead head = answer_head(code);
+    AnswerHead head = answer_head(code, std::move(more));
     head.content_type = content_type;
-    head.more = std::move(more);
     const bool bodiless = code == status::no_content || code == status::not_modified;
     if (!bodiless) {
         head.length = body.size();
@@ -108,6 +108,14 @@ asio::awaitable<void> Session::send(status code, std::string_view content_type, 
 asio::awaitable<void> Session::reply_failure(status code, const Error& error, std::string more) {
     const std::string body = proto::print_json(error_document(code, error));
     co_await send(code, "application/json", body, std::move(more));
+}
+
+void Session::add_header(std::string_view name, std::string_view value) {
+    more_headers_ += header_line(name, value);
+}
+
+asio::awaitable<void> Session::reply_empty(status code) {
+    co_await send(code, "", "");
 }
 
 asio::awaitable<void> Session::reply_json(status code, const nlohmann::json& body) {
@@ -133,7 +141,7 @@ asio::awaitable<void> Session::reply_error(const Error& error) {
 }
 
 asio::awaitable<void> Session::reply_file(std::filesystem::path file, std::uint64_t size, std::string content_type,
-                                          std::string etag) {
+                                          std::string etag, std::string range_header) {
     std::string more = "Accept-Ranges: bytes\r\nContent-Security-Policy: sandbox; default-src 'none'\r\n";
     if (!etag.empty()) {
         more.append(header_line("ETag", '"' + etag + '"'));
@@ -141,7 +149,7 @@ asio::awaitable<void> Session::reply_file(std::filesystem::path file, std::uint6
     if (names_etag(header(request_.head, "if-none-match"), etag)) {
         co_return co_await send(status::not_modified, "", "", std::move(more));
     }
-    const Range range = wanted_range(request_.head, size, etag);
+    const Range range = wanted_range(request_.head, range_header, size, etag);
     if (range.kind == Range::Kind::unsatisfiable) {
         more.append(header_line("Content-Range", "bytes */" + std::to_string(size)));
         const Error error(Errc::invalid_argument, "the range begins behind the end of the file");
@@ -163,10 +171,9 @@ asio::awaitable<void> Session::reply_file(std::filesystem::path file, std::uint6
     if (!shown_inline(content_type)) {
         more.append("Content-Disposition: attachment\r\n");
     }
-    AnswerHead head = answer_head(status_);
+    AnswerHead head = answer_head(status_, std::move(more));
     head.content_type = content_type;
     head.length = range.length;
-    head.more = std::move(more);
     const std::string text = print(head);
     const std::array<std::string_view, 3> parts{text, "", ""};
     const Result<void> sent = co_await send_raw(parts);
@@ -183,10 +190,9 @@ asio::awaitable<Result<void>> Session::start_stream(std::string content_type) {
         co_return Error(Errc::internal, "there was an answer already");
     }
     keep_alive_ = keep_alive_ && !request_.http_1_0; // HTTP/1.0 knows the end by the connection's end
-    AnswerHead head = answer_head(status::ok);
+    AnswerHead head = answer_head(status::ok, content_type == "application/json" ? "" : "Cache-Control: no-store\r\n");
     head.content_type = content_type;
     head.chunked = !request_.http_1_0;
-    head.more = content_type == "application/json" ? "" : "Cache-Control: no-store\r\n";
     answer_ = Answer::streaming;
     const std::string text = print(head);
     const std::array<std::string_view, 3> parts{text, "", ""};

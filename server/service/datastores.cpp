@@ -47,7 +47,7 @@ asio::awaitable<Result<store::DatastoreRow>> Datastores::create(std::string name
     if (auto ready = co_await on_pool(pool_, std::move(prepare)); !ready) {
         co_return ready.error();
     }
-    store::DatastoreRow row{name, folder.string(), shared, name == "workspaceblobstore", clock_.now()};
+    store::DatastoreRow row{name, folder.string(), shared, name == "workspaceblobstore", clock_.now(), "", ""};
     auto put = [row](store::Tables& tables) -> Result<void> { return tables.put_datastore(row); };
     if (auto stored = co_await store_.write(std::move(put)); !stored) {
         co_return stored.error();

@@ -1,6 +1,7 @@
 #include "server/service/run_rows.hpp"
 
 #include "proto/run_definition.hpp"
+#include "server/service/workspaces.hpp"
 
 namespace linarite::service {
 
@@ -111,16 +112,21 @@ std::vector<proto::DesiredData> desired_data(const store::RunRow& row,
     return out;
 }
 
-std::map<std::string, std::string> run_variables(const store::RunRow& row) {
-    // The token and the service's address are absent on purpose: without them the SDK's Run.get_context() is an offline
-    // run that prints what it logs; with an address that does not speak its protocol it would fail.
+std::map<std::string, std::string> run_variables(const store::RunRow& row, const store::WorkspaceRow& workspace) {
+    // the agent adds where the service is (AZUREML_SERVICE_ENDPOINT): it knows by which address it reaches us
+    const std::string scope = scope_of(workspace);
     return {
         {"AZUREML_RUN_ID", row.id.str()},
+        {"AZUREML_ROOT_RUN_ID", row.root.empty() ? row.id.str() : row.root.str()},
+        {"AZUREML_EXPERIMENT_ID", row.experiment_id},
         {"AZUREML_EXPERIMENT_NAME", row.experiment},
         {"AZUREML_ARM_PROJECT_NAME", row.experiment},
-        {"AZUREML_ARM_SUBSCRIPTION", "00000000-0000-0000-0000-000000000000"},
-        {"AZUREML_ARM_RESOURCEGROUP", "local"},
-        {"AZUREML_ARM_WORKSPACE_NAME", "linarite"},
+        {"AZUREML_ARM_SUBSCRIPTION", workspace.subscription},
+        {"AZUREML_ARM_RESOURCEGROUP", workspace.resource_group},
+        {"AZUREML_ARM_WORKSPACE_NAME", workspace.name},
+        {"AZUREML_WORKSPACE_ID", workspace.id},
+        {"AZUREML_WORKSPACE_SCOPE", scope},
+        {"AZUREML_EXPERIMENT_SCOPE", scope + "/experiments/" + row.experiment},
         {"AZUREML_NODE_COUNT", std::to_string(row.node_count)},
         {"AZUREML_OUTPUT_DIRECTORY", "./outputs"},
         {"AZUREML_TARGET_TYPE", "batchai"},

@@ -29,6 +29,6 @@ std::vector<proto::DesiredData> desired_data(const store::RunRow& row,
                                              const std::map<std::string, store::DatastoreRow>& datastores);
 
 /// The environment variables of a run that the coordinator decides (Azure ML's names).
-std::map<std::string, std::string> run_variables(const store::RunRow& row);
+std::map<std::string, std::string> run_variables(const store::RunRow& row, const store::WorkspaceRow& workspace);
 
 } // namespace linarite::service

@@ -70,6 +70,15 @@ void add_faults(const Error& error, const std::string& pointer, std::vector<Faul
     }
 }
 
+// A registry's password is for the nodes alone; nothing that is read back holds it.
+proto::Json without_secrets(proto::Json definition) {
+    const proto::Json::json_pointer password("/environment/docker/baseImageRegistry/password");
+    if (definition.contains(password)) {
+        definition[password] = nullptr;
+    }
+    return definition;
+}
+
 void check_names(const SubmitRequest& request, std::vector<Fault>& faults) {
     if (const auto name = parse_name(request.experiment, "experiment"); !name) {
         add_faults(name.error(), "/experiment", faults);
@@ -106,8 +115,8 @@ std::vector<std::string> warnings_of(const proto::RunDefinition& definition) {
     return warnings;
 }
 
-Runs::Runs(store::Store& store, Scheduler& scheduler, const Clock& clock)
-    : store_(store), scheduler_(scheduler), clock_(clock) {}
+Runs::Runs(store::Store& store, Scheduler& scheduler, const Workspaces& workspaces, const Clock& clock)
+    : store_(store), scheduler_(scheduler), workspaces_(workspaces), clock_(clock) {}
 
 asio::awaitable<Result<std::shared_ptr<const proto::Manifest>>> Runs::manifest_of(SnapshotId id) {
     if (const auto known = manifests_.find(id); known != manifests_.end()) {
@@ -143,6 +152,12 @@ store::RunRow Runs::make_row(const SubmitRequest& request, const proto::RunDefin
     row.definition = proto::print_json(proto::print_run_definition(definition));
     row.body_hash = sha256_hex(row.experiment + "\n" + row.snapshot.str() + "\n" + row.definition);
     row.submitted_by = request.submitted_by;
+    row.workspace = request.workspace;
+    row.parent = request.parent;
+    row.properties = request.properties;
+    if (request.keeps_document) {
+        row.document = proto::print_json(without_secrets(request.definition));
+    }
     row.created = clock_.now();
     row.changed = row.created;
     row.sequence = 1;
@@ -224,6 +239,10 @@ asio::awaitable<Result<Submitted>> Runs::submit(SubmitRequest request) {
             co_return same ? Result<Submitted>(Submitted{**same, false}) : Result<Submitted>(same.error());
         }
     }
+    if (auto experiment = co_await ensure_experiment(prepared->row); !experiment) {
+        arriving_.erase(id);
+        co_return experiment.error();
+    }
     store::RunRow row = prepared->row;
     const Result<void> stored = co_await scheduler_.submit(std::move(prepared->row), std::move(prepared->data));
     arriving_.erase(id);
@@ -238,6 +257,36 @@ asio::awaitable<Result<Submitted>> Runs::submit(SubmitRequest request) {
         row.reason = view->reason;
     }
     co_return Submitted{std::move(row), true};
+}
+
+// The run must know its experiment's id before it starts, and its root.
+asio::awaitable<Result<void>> Runs::ensure_experiment(store::RunRow& row) {
+    if (row.workspace.empty()) {
+        row.workspace = workspaces_.default_row().id;
+    }
+    const auto key = std::make_pair(row.workspace, row.experiment);
+    if (const auto known = experiment_ids_.find(key); known != experiment_ids_.end()) {
+        row.experiment_id = known->second;
+    } else {
+        auto ensure = [workspace = row.workspace, name = row.experiment, now = clock_.now()](store::Tables& tables) {
+            return tables.ensure_experiment(workspace, name, now);
+        };
+        const auto experiment = co_await store_.write(std::move(ensure));
+        if (!experiment) {
+            co_return experiment.error();
+        }
+        row.experiment_id = experiment->id;
+        experiment_ids_.emplace(key, experiment->id); // experiments are never deleted, and keep their ids
+    }
+    row.root = row.id;
+    if (!row.parent.empty()) {
+        const auto parent = co_await find(row.parent);
+        if (!parent) {
+            co_return parent.error().within("parent run");
+        }
+        row.root = parent->root;
+    }
+    co_return Result<void>{};
 }
 
 asio::awaitable<Result<Checked>> Runs::check(SubmitRequest request) {
@@ -300,6 +349,16 @@ asio::awaitable<Result<store::RunRow>> Runs::cancel(RunId id, std::string who) {
         co_return done.error();
     }
     co_return co_await find(id);
+}
+
+asio::awaitable<bool> Runs::may_speak(RunId id, int attempt) {
+    constexpr Millis afterwards = std::chrono::hours(1);
+    if (scheduler_.is_active(id)) {
+        const auto view = scheduler_.reactor().find_run(id, clock_.now());
+        co_return view && view->attempt == attempt;
+    }
+    const auto row = co_await find(id);
+    co_return row && row->attempt == attempt && row->ended&& clock_.now() - *row->ended < afterwards;
 }
 
 asio::awaitable<Result<std::string>> Runs::explain(RunId id) {

@@ -95,8 +95,16 @@ void Scheduler::remember(const store::RunRow& row, std::vector<proto::DesiredDat
     run.snapshot = row.snapshot;
     run.definition = proto::Json::parse(row.definition, nullptr, false);
     run.data = std::move(data);
-    run.variables = run_variables(row);
+    run.variables = settings_.variables ? settings_.variables(row) : run_variables(row, store::WorkspaceRow{});
+    give_token(row.id, run, row.attempt);
     run.fence = row.fence;
+}
+
+// Each attempt has a token of its own, so that a lost one cannot write any more.
+void Scheduler::give_token(const RunId& id, ActiveRun& run, int attempt) {
+    if (settings_.run_token && attempt > 0) {
+        run.variables["AZUREML_RUN_TOKEN"] = settings_.run_token(id, attempt);
+    }
 }
 
 Result<void> Scheduler::check_submit(const core::RunSpec& spec) const {
@@ -321,6 +329,7 @@ std::uint64_t Scheduler::enqueue(std::optional<store::RunRow> insert, core::Acti
             ActiveRun& run = active_[assign->run];
             run.fence = assign->fence;
             run.reports.clear();
+            give_token(assign->run, run, assign->attempt);
         }
         if (const auto* move = std::get_if<core::MoveRun>(&action);
             move != nullptr && move->to == core::RunStatus::queued) {

@@ -9,6 +9,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,6 +22,10 @@ namespace linarite::service {
 struct SchedulerSettings {
     core::Limits limits;
     std::string host_id; // of the coordinator's host: agents compare it with their own
+    /// The variables of a run that the coordinator decides.
+    std::function<std::map<std::string, std::string>(const store::RunRow&)> variables = {};
+    /// The token by which one attempt of a run speaks to us.
+    std::function<std::string(const RunId&, int attempt)> run_token = {};
 };
 
 /// Owns the reactor. Everything here runs on the one event loop; nothing is awaited between asking the reactor and
@@ -81,6 +86,7 @@ private:
     void wake_gang(const RunId& id);
     void wake(Node& target);
     void arm_timer();
+    void give_token(const RunId& id, ActiveRun& run, int attempt);
     void remember(const store::RunRow& row, std::vector<proto::DesiredData> data);
 
     asio::io_context& io_;

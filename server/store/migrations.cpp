@@ -156,7 +156,125 @@ FROM runs
 ORDER BY created DESC, id DESC;
 )sql";
 
-constexpr std::array steps{step_1};
+// Workspaces, what clients of Azure's dialect tell of experiments and runs, runs whose status a client decides
+// ("interactive"), and what that dialect registers.
+constexpr const char* step_2 = R"sql(
+CREATE TABLE workspaces (
+    id             TEXT PRIMARY KEY NOT NULL, -- a GUID: clients key their caches with it
+    subscription   TEXT NOT NULL,
+    resource_group TEXT NOT NULL,
+    name           TEXT NOT NULL,
+    created        INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX workspaces_by_name ON workspaces (lower(subscription), lower(resource_group), lower(name));
+INSERT INTO workspaces (id, subscription, resource_group, name, created)
+SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-a' ||
+             substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))),
+       '00000000-0000-0000-0000-000000000000', 'local', 'linarite', CAST(strftime('%s', 'now') AS INTEGER) * 1000;
+
+ALTER TABLE runs ADD COLUMN workspace    TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN number       INTEGER NOT NULL DEFAULT 0;   -- within its experiment, from 1
+ALTER TABLE runs ADD COLUMN interactive  INTEGER NOT NULL DEFAULT 0;   -- its status is what its client says
+ALTER TABLE runs ADD COLUMN kind         TEXT NOT NULL DEFAULT '';     -- a client's own word for it
+ALTER TABLE runs ADD COLUMN parent       TEXT;
+ALTER TABLE runs ADD COLUMN root         TEXT NOT NULL DEFAULT '';     -- itself, if it has no parent
+ALTER TABLE runs ADD COLUMN display_name TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN description  TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN tags         TEXT NOT NULL DEFAULT '{}';   -- JSON: name to text
+ALTER TABLE runs ADD COLUMN properties   TEXT NOT NULL DEFAULT '{}';   -- JSON: name to text; each is set once
+ALTER TABLE runs ADD COLUMN document     TEXT NOT NULL DEFAULT '';     -- JSON as submitted, without secrets
+ALTER TABLE runs ADD COLUMN error        TEXT NOT NULL DEFAULT '';     -- JSON that an interactive run's client gave
+ALTER TABLE runs ADD COLUMN warnings     TEXT NOT NULL DEFAULT '[]';   -- JSON: [{"source", "message"}]
+UPDATE runs SET workspace = (SELECT id FROM workspaces), root = id, number = numbered.n
+FROM (SELECT id, row_number() OVER (PARTITION BY experiment ORDER BY created, id) AS n FROM runs) AS numbered
+WHERE numbered.id = runs.id;
+DROP INDEX runs_by_experiment;
+CREATE INDEX runs_by_experiment ON runs (workspace, experiment, created DESC, id DESC);
+CREATE INDEX runs_by_number ON runs (workspace, experiment, number);
+CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
+CREATE INDEX runs_by_root ON runs (root);
+DROP INDEX runs_active;
+CREATE INDEX runs_active ON runs (created, id)
+    WHERE status NOT IN ('Completed', 'Failed', 'Canceled') AND NOT interactive;
+
+CREATE TABLE experiments (
+    id          TEXT PRIMARY KEY NOT NULL, -- a GUID
+    workspace   TEXT NOT NULL REFERENCES workspaces (id),
+    name        TEXT NOT NULL,
+    description TEXT NOT NULL DEFAULT '',
+    tags        TEXT NOT NULL DEFAULT '{}', -- JSON: name to text
+    archived    INTEGER,                    -- when
+    created     INTEGER NOT NULL,
+    UNIQUE (workspace, name)
+) STRICT;
+INSERT INTO experiments (id, workspace, name, created)
+SELECT lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-a' ||
+             substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))), workspace, experiment, min(created)
+FROM runs GROUP BY workspace, experiment;
+
+CREATE TABLE environments (
+    workspace TEXT NOT NULL REFERENCES workspaces (id),
+    name      TEXT NOT NULL,
+    version   TEXT NOT NULL,
+    document  TEXT NOT NULL, -- JSON
+    created   INTEGER NOT NULL,
+    PRIMARY KEY (workspace, name, version)
+) STRICT;
+
+CREATE TABLE compute_targets ( -- pools that clients made; cpu-cluster and local are there without a row
+    name      TEXT PRIMARY KEY NOT NULL,
+    vm_size   TEXT NOT NULL,
+    min_nodes INTEGER NOT NULL,
+    max_nodes INTEGER NOT NULL,
+    document  TEXT NOT NULL, -- JSON as the client gave it
+    created   INTEGER NOT NULL
+) STRICT;
+
+ALTER TABLE datastores ADD COLUMN account   TEXT NOT NULL DEFAULT ''; -- the names by which a client registered it
+ALTER TABLE datastores ADD COLUMN container TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE snapshot_aliases ( -- ids that clients chose
+    alias    TEXT PRIMARY KEY NOT NULL,
+    snapshot TEXT NOT NULL REFERENCES snapshots (id),
+    created  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE blob_uploads ( -- files that came ahead of the snapshot that names them
+    id      TEXT PRIMARY KEY NOT NULL,
+    sha256  TEXT NOT NULL,
+    size    INTEGER NOT NULL,
+    created INTEGER NOT NULL
+) STRICT;
+
+DROP VIEW run_history;
+CREATE VIEW run_history AS
+SELECT id AS run,
+       experiment,
+       status,
+       CASE WHEN launched AND signal = 0 THEN exit_code END AS exit_code,
+       nullif(signal, 0) AS signal,
+       strftime('%Y-%m-%d %H:%M:%S', created / 1000, 'unixepoch') AS submitted_utc,
+       strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch') AS started_utc,
+       strftime('%Y-%m-%d %H:%M:%S', ended / 1000, 'unixepoch') AS ended_utc,
+       CASE WHEN started IS NOT NULL THEN
+           (SELECT printf('%d:%02d:%02d', s / 3600, s / 60 % 60, s % 60)
+            FROM (SELECT (coalesce(ended, strftime('%s', 'now') * 1000) - started) / 1000 AS s))
+       END AS duration,
+       target,
+       (SELECT group_concat(node, ' ') FROM (SELECT node FROM assignments AS a WHERE a.run = runs.id AND a.fence =
+           (SELECT max(b.fence) FROM assignments AS b WHERE b.run = runs.id) ORDER BY a.node_index)) AS nodes,
+       attempt,
+       submitted_by,
+       coalesce(nullif(error_message, ''), reason) AS reason,
+       (SELECT name FROM workspaces AS w WHERE w.id = runs.workspace) AS workspace,
+       number,
+       parent,
+       tags
+FROM runs
+ORDER BY created DESC, id DESC;
+)sql";
+
+constexpr std::array steps{step_1, step_2};
 
 } // namespace
 

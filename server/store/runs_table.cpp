@@ -11,12 +11,16 @@ constexpr std::string_view select_runs =
     "SELECT id, experiment, target, status, before_not_responding, sequence, attempt, fence, node_count, "
     "processes_per_node, priority, max_attempts, max_duration, snapshot, definition, body_hash, submitted_by, created, "
     "started, ended, changed, reason, launched, exit_code, signal, out_of_memory, timed_out, stopped, failed_rank, "
-    "failed_node, error_code, error_message FROM runs ";
+    "failed_node, error_code, error_message, workspace, number, interactive, kind, parent, root, display_name, "
+    "description, tags, properties, document, error, warnings, (SELECT e.id FROM experiments AS e WHERE e.workspace = "
+    "runs.workspace AND e.name = runs.experiment) FROM runs ";
 // spelled as in the partial index, so that SQLite sees that it applies
-constexpr std::string_view is_active = "status NOT IN ('Completed', 'Failed', 'Canceled')";
+constexpr std::string_view is_active = "status NOT IN ('Completed', 'Failed', 'Canceled') AND NOT interactive";
+constexpr int outcome_columns = 10;
 
 std::optional<core::Outcome> read_outcome(Use& row) {
     if (row.skip_null()) {
+        row.skip(outcome_columns - 1);
         return std::nullopt;
     }
     core::Outcome outcome;
@@ -58,6 +62,20 @@ RunRow read_run(Use& row) {
     run.changed = row.time();
     run.reason = row.text();
     run.outcome = read_outcome(row);
+    run.workspace = row.text();
+    run.number = row.number();
+    run.interactive = row.flag();
+    run.kind = row.text();
+    run.parent = row.skip_null() ? RunId() : RunId(row.text());
+    run.root = RunId(row.text());
+    run.display_name = row.text();
+    run.description = row.text();
+    run.tags = from_json_object(row.text());
+    run.properties = from_json_object(row.text());
+    run.document = row.text();
+    run.error = row.text();
+    run.warnings = row.text();
+    run.experiment_id = row.text();
     return run;
 }
 
@@ -101,10 +119,20 @@ bool run_exists(StatementCache& cache, const RunId& id) {
     return query.bind(id).next();
 }
 
+std::string oldest_workspace(StatementCache& cache) {
+    Use query(cache, "SELECT id FROM workspaces ORDER BY rowid LIMIT 1");
+    return query.next() ? query.text() : "";
+}
+
+std::optional<RunId> none_if_empty(const RunId& id) {
+    return id.empty() ? std::nullopt : std::optional(id);
+}
+
 /// The text of list_runs for this filter. Few texts are possible, so each stays prepared.
 std::string list_text(const RunFilter& filter) {
     std::string sql(select_runs);
     sql += "WHERE true";
+    sql += filter.workspace.empty() ? "" : " AND workspace = ?";
     sql += filter.experiment.empty() ? "" : " AND experiment = ?";
     sql += filter.target.empty() ? "" : " AND target = ?";
     sql += filter.text.empty() ? "" : " AND instr(id, ?) > 0";
@@ -127,16 +155,25 @@ Result<void> Tables::insert_run(const RunRow& row) {
         if (run_exists(*statements_, row.id)) {
             return Error(Errc::conflict, "run '" + row.id.str() + "' already exists");
         }
-        const EventRow first{row.id, 1, core::RunStatus::not_started, row.attempt, row.fence, row.created, row.reason};
+        const std::string workspace = row.workspace.empty() ? oldest_workspace(*statements_) : row.workspace;
+        if (auto experiment = ensure_experiment(workspace, row.experiment, row.created); !experiment) {
+            return experiment.error();
+        }
+        const EventRow first{row.id, 1, row.status, row.attempt, row.fence, row.created, row.reason};
         Use insert(*statements_,
                    "INSERT INTO runs (id, experiment, target, status, sequence, attempt, fence, node_count, "
                    "processes_per_node, priority, max_attempts, max_duration, snapshot, definition, body_hash, "
-                   "submitted_by, created, changed, reason) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+                   "submitted_by, created, changed, reason, workspace, interactive, kind, parent, root, display_name, "
+                   "description, tags, properties, document, error, number) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                   "(SELECT coalesce(max(number), 0) + 1 FROM runs WHERE workspace = ? AND experiment = ?))");
         insert.bind(row.id, row.experiment, row.target, first.status, first.sequence, row.attempt, row.fence);
         insert.bind(row.node_count, row.processes_per_node, row.priority, row.max_attempts, row.max_duration);
         insert.bind(row.snapshot, row.definition, row.body_hash, row.submitted_by, row.created, row.created);
-        insert.bind(row.reason).run();
+        insert.bind(row.reason, workspace, row.interactive, row.kind, none_if_empty(row.parent));
+        insert.bind(row.root.empty() ? row.id : row.root, row.display_name, row.description);
+        insert.bind(to_json_object(row.tags), to_json_object(row.properties), row.document, row.error);
+        insert.bind(workspace, row.experiment).run();
         append_event(*statements_, first);
         return {};
     });
@@ -157,7 +194,7 @@ Result<RunRow> Tables::find_run(const RunId& id) {
 Result<std::vector<RunRow>> Tables::list_runs(const RunFilter& filter) {
     return guarded("list runs", [&]() -> Result<std::vector<RunRow>> {
         Use query(*statements_, list_text(filter));
-        for (const std::string* part : {&filter.experiment, &filter.target, &filter.text}) {
+        for (const std::string* part : {&filter.workspace, &filter.experiment, &filter.target, &filter.text}) {
             if (!part->empty()) {
                 query.bind(*part);
             }
@@ -174,6 +211,14 @@ Result<std::vector<RunRow>> Tables::list_runs(const RunFilter& filter) {
             query.bind(to_json_array(words));
         }
         query.bind(std::clamp(filter.limit, 0, 500));
+        return read_runs(*statements_, query);
+    });
+}
+
+Result<std::vector<RunRow>> Tables::children_of(const RunId& parent) {
+    return guarded("list children", [&]() -> Result<std::vector<RunRow>> {
+        Use query(*statements_, std::string(select_runs) + "WHERE parent = ? ORDER BY created, id");
+        query.bind(parent);
         return read_runs(*statements_, query);
     });
 }

@@ -83,6 +83,25 @@ std::string to_json_array(const std::vector<std::string>& words) {
     return nlohmann::json(words).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+std::string to_json_object(const Labels& labels) {
+    nlohmann::json object = nlohmann::json::object();
+    for (const auto& [name, value] : labels) {
+        object[name] = value ? nlohmann::json(*value) : nlohmann::json();
+    }
+    return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Labels from_json_object(const std::string& text) {
+    Labels labels;
+    const auto object = nlohmann::json::parse(text, nullptr, false);
+    if (object.is_object()) {
+        for (const auto& [name, value] : object.items()) {
+            labels[name] = value.is_string() ? std::optional(value.get<std::string>()) : std::nullopt;
+        }
+    }
+    return labels;
+}
+
 std::vector<std::string> from_json_array(const std::string& text) {
     std::vector<std::string> words;
     const auto array = nlohmann::json::parse(text, nullptr, false);

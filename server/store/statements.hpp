@@ -67,6 +67,7 @@ public:
     std::optional<core::RunStatus> maybe_status();
     /// Whether the next column is NULL; goes past it only if so.
     bool skip_null();
+    void skip(int columns) { column_ += columns; }
 
 private:
     void bind_one(const std::string& value) { statement_.bind(++parameter_, value); }
@@ -115,6 +116,9 @@ std::invoke_result_t<F> guarded(const char* doing, F body) {
 
 /// A list of words as one JSON array in one column.
 std::string to_json_array(const std::vector<std::string>& words);
+/// Labels as a JSON object, and back.
+std::string to_json_object(const Labels& labels);
+Labels from_json_object(const std::string& text);
 std::vector<std::string> from_json_array(const std::string& text);
 
 } // namespace linarite::store

@@ -85,6 +85,9 @@ Result<std::string> Tables::find_snapshot(const SnapshotId& id) {
 
 namespace {
 
+constexpr std::string_view select_datastores =
+    "SELECT name, path, shared, is_default, created, account, container FROM datastores ";
+
 DatastoreRow read_datastore(Use& row) {
     DatastoreRow datastore;
     datastore.name = row.text();
@@ -92,6 +95,8 @@ DatastoreRow read_datastore(Use& row) {
     datastore.shared = row.flag();
     datastore.is_default = row.flag();
     datastore.created = row.time();
+    datastore.account = row.text();
+    datastore.container = row.text();
     return datastore;
 }
 
@@ -100,10 +105,12 @@ DatastoreRow read_datastore(Use& row) {
 Result<void> Tables::put_datastore(const DatastoreRow& row) {
     return guarded("store a datastore", [&]() -> Result<void> {
         Use put(*statements_,
-                "INSERT INTO datastores (name, path, shared, is_default, created) VALUES (?, ?, ?, ?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET shared = excluded.shared, is_default = excluded.is_default "
-                "WHERE path = excluded.path");
-        if (put.bind(row.name, row.path, row.shared, row.is_default, row.created).run() == 0) {
+                "INSERT INTO datastores (name, path, shared, is_default, created, account, container) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET shared = excluded.shared, is_default = excluded.is_default, "
+                "account = excluded.account, container = excluded.container WHERE path = excluded.path");
+        put.bind(row.name, row.path, row.shared, row.is_default, row.created, row.account, row.container);
+        if (put.run() == 0) {
             return Error(Errc::conflict, "datastore '" + row.name + "' already exists with another path");
         }
         if (row.is_default) {
@@ -117,7 +124,7 @@ Result<void> Tables::put_datastore(const DatastoreRow& row) {
 
 Result<DatastoreRow> Tables::find_datastore(const std::string& name) {
     return guarded("find a datastore", [&]() -> Result<DatastoreRow> {
-        Use query(*statements_, "SELECT name, path, shared, is_default, created FROM datastores WHERE name = ?");
+        Use query(*statements_, std::string(select_datastores) + "WHERE name = ?");
         if (!query.bind(name).next()) {
             return Error(Errc::not_found, "datastore '" + name + "' not found");
         }
@@ -127,7 +134,7 @@ Result<DatastoreRow> Tables::find_datastore(const std::string& name) {
 
 Result<std::vector<DatastoreRow>> Tables::list_datastores() {
     return guarded("list datastores", [&]() -> Result<std::vector<DatastoreRow>> {
-        Use query(*statements_, "SELECT name, path, shared, is_default, created FROM datastores ORDER BY name");
+        Use query(*statements_, std::string(select_datastores) + "ORDER BY name");
         std::vector<DatastoreRow> rows;
         while (query.next()) {
             rows.push_back(read_datastore(query));

@@ -7,6 +7,7 @@
 #include "server/core/reactor.hpp"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,9 @@ class Database;
 } // namespace SQLite
 
 namespace linarite::store {
+
+/// Names and texts (or null): tags and properties.
+using Labels = std::map<std::string, std::optional<std::string>>;
 
 /// One run as the history has it.
 struct RunRow {
@@ -43,7 +47,53 @@ struct RunRow {
     Time changed{};
     std::vector<NodeName> nodes; // of the current attempt, by node index
     std::optional<core::Outcome> outcome;
-    std::string reason; // of the last event
+    std::string reason;        // of the last event
+    std::string workspace;     // id; insert_run takes the oldest one for ""
+    std::string experiment_id; // what find_run and the lists give
+    std::int64_t number = 0;   // within its experiment; set by insert_run
+    bool interactive = false;  // no nodes: its client says what its status is
+    std::string kind;          // a client's own word for it
+    RunId parent;              // empty: none
+    RunId root;                // itself, if it has no parent
+    std::string display_name;
+    std::string description;
+    Labels tags;
+    Labels properties;
+    std::string document;        // JSON as submitted, without secrets; "" if nobody needs more than the definition
+    std::string error;           // JSON that an interactive run's client gave; "" for none
+    std::string warnings = "[]"; // JSON: [{"source", "message"}]
+};
+
+/// What a client may change of a run that is there, whatever its status. Nothing: stays as it is.
+struct RunPatch {
+    RunId run;
+    std::optional<std::string> display_name;
+    std::optional<std::string> description;
+    std::optional<std::string> kind;
+    std::optional<std::string> target;
+    Labels tags;                           // set, beside those that are there
+    std::vector<std::string> removed_tags; // taken away
+    Labels properties;                     // added; conflict if one is there with another value
+    std::optional<std::string> error;
+    std::optional<std::string> warning; // JSON object, appended
+};
+
+struct WorkspaceRow {
+    std::string id; // GUID
+    std::string subscription;
+    std::string resource_group;
+    std::string name;
+    Time created{};
+};
+
+struct ExperimentRow {
+    std::string id; // GUID
+    std::string workspace;
+    std::string name;
+    std::string description;
+    Labels tags;
+    std::optional<Time> archived;
+    Time created{};
 };
 
 struct EventRow {
@@ -90,6 +140,58 @@ struct DatastoreRow {
     bool shared = false; // every node sees the same directory at this path
     bool is_default = false;
     Time created{};
+    std::string account;   // the storage account and the container as which a client of the blob dialect knows it;
+    std::string container; // "" if nobody registered it so
+};
+
+/// One version of a named environment, as a client registered it.
+struct EnvironmentRow {
+    std::string workspace;
+    std::string name;
+    std::string version;
+    std::string document; // JSON
+    Time created{};
+};
+
+/// A pool of nodes that a client made.
+struct ComputeTargetRow {
+    std::string name;
+    std::string vm_size;
+    int min_nodes = 0;
+    int max_nodes = 1;
+    std::string document; // JSON as the client gave it
+    Time created{};
+};
+
+/// A file that came ahead of the snapshot that will name it; its bytes are in the store of snapshots.
+struct BlobUploadRow {
+    std::string id;
+    std::string sha256;
+    std::uint64_t size = 0;
+    Time created{};
+};
+
+/// What a query asks of runs: a comparison, or a combination of conditions.
+struct RunCondition {
+    enum class Kind { compare, all, any };
+    enum class Field { id, parent, root, status, kind, target, created, tag, property, never };
+    enum class Operator { eq, ne, lt, le, gt, ge };
+    Kind kind = Kind::compare;
+    std::vector<RunCondition> parts; // of all and any
+    Field field = Field::id;
+    std::string key; // of a tag or a property
+    Operator op = Operator::eq;
+    std::optional<std::string> value; // nothing: null. Of `created`, milliseconds as text
+};
+
+/// Runs of one experiment (or of a whole workspace), a page at a time.
+struct RunQuery {
+    std::string workspace;
+    std::string experiment; // "" is all
+    std::optional<RunCondition> condition;
+    bool oldest_first = false; // by when they were created
+    std::int64_t skip = 0;
+    int limit = 500;
 };
 
 struct JoinTokenRow {
@@ -98,6 +200,7 @@ struct JoinTokenRow {
 };
 
 struct RunFilter {
+    std::string workspace;                 // id; "" is all
     std::string experiment;                // "" is all
     std::vector<core::RunStatus> statuses; // empty is all
     std::string target;
@@ -116,18 +219,40 @@ public:
     Tables& operator=(const Tables&) = delete;
 
     // runs ------------------------------------------------------------------------------------------------------------
-    /// Inserts the run and its first event (NotStarted, sequence 1). conflict if the id exists.
+    /// Inserts the run and its first event (of row.status, sequence 1), and its experiment if that is new. The run gets
+    /// the next number of its experiment. conflict if the id exists.
     Result<void> insert_run(const RunRow& row);
     Result<RunRow> find_run(const RunId& id);
     /// Newest first.
     Result<std::vector<RunRow>> list_runs(const RunFilter& filter);
-    /// All that are not terminal, oldest first: for start-up.
+    /// All that are not terminal and not interactive, oldest first: for start-up.
     Result<std::vector<RunRow>> active_runs();
     /// Compare-and-set on (status, sequence): updates the row and appends the event. conflict if the run is elsewhere.
     Result<void> move_run(const core::MoveRun& move);
     Result<void> assign_run(const core::AssignRun& assignment);
+    Result<void> patch_run(const RunPatch& patch);
+    /// What the client of an interactive run says of it: to that status, unless it has ended. conflict if the run is
+    /// not interactive.
+    Result<void> move_interactive_run(const RunId& run, core::RunStatus to, Time at, const std::string& reason);
+    /// Runs whose parent this is, oldest first.
+    Result<std::vector<RunRow>> children_of(const RunId& parent);
+    /// A tag or property that a run lacks makes every comparison with it false.
+    Result<std::vector<RunRow>> query_runs(const RunQuery& query);
     Result<std::vector<EventRow>> events(const RunId& id);
     Result<Fence> highest_fence();
+
+    // workspaces and experiments -------------------------------------------------------------------------------------
+    /// conflict if the three names are taken, whatever their case.
+    Result<void> put_workspace(const WorkspaceRow& row);
+    /// Oldest first.
+    Result<std::vector<WorkspaceRow>> list_workspaces();
+    /// Makes it if it is not there.
+    Result<ExperimentRow> ensure_experiment(const std::string& workspace, const std::string& name, Time now);
+    Result<ExperimentRow> find_experiment(const std::string& workspace, const std::string& name);
+    Result<ExperimentRow> find_experiment_by_id(const std::string& workspace, const std::string& id);
+    Result<std::vector<ExperimentRow>> list_experiments(const std::string& workspace);
+    /// Replaces description, tags and archived of the row with this id.
+    Result<void> update_experiment(const ExperimentRow& row);
 
     // artifacts -------------------------------------------------------------------------------------------------------
     /// Inserts or replaces.
@@ -141,6 +266,22 @@ public:
     Result<void> put_snapshot(const SnapshotId& id, const std::string& manifest, std::uint64_t bytes, Time at);
     /// The manifest (JSON).
     Result<std::string> find_snapshot(const SnapshotId& id);
+
+    Result<void> put_snapshot_alias(const std::string& alias, const SnapshotId& snapshot, Time at); // idempotent
+    Result<SnapshotId> find_snapshot_alias(const std::string& alias);
+    Result<void> put_blob_upload(const BlobUploadRow& row); // insert or replace
+    Result<BlobUploadRow> find_blob_upload(const std::string& id);
+
+    // environments and compute targets --------------------------------------------------------------------------------
+    Result<void> put_environment(const EnvironmentRow& row); // conflict if the version exists with another document
+    /// `version` "" is the newest.
+    Result<EnvironmentRow> find_environment(const std::string& workspace, const std::string& name,
+                                            const std::string& version);
+    /// The newest version of each, by name.
+    Result<std::vector<EnvironmentRow>> list_environments(const std::string& workspace);
+    Result<void> put_compute_target(const ComputeTargetRow& row); // insert or replace
+    Result<std::vector<ComputeTargetRow>> list_compute_targets();
+    Result<void> remove_compute_target(const std::string& name);
 
     // nodes -----------------------------------------------------------------------------------------------------------
     Result<void> put_node(const NodeRow& row); // insert or replace
@@ -157,6 +298,8 @@ public:
     Result<void> put_datastore(const DatastoreRow& row); // conflict if the name exists with another path
     Result<DatastoreRow> find_datastore(const std::string& name);
     Result<std::vector<DatastoreRow>> list_datastores();
+    Result<void> remove_datastore(const std::string& name); // its files stay
+    Result<void> set_default_datastore(const std::string& name);
 
 private:
     struct Statements;

@@ -108,8 +108,6 @@ std::vector<Malformed> hosts_and_targets() {
         {"Backslash", get_target("/file/..\\token"), 400},
         {"EncodedBackslash", get_target("/file/..%5ctoken"), 400},
         {"OverlongUtf8", get_target("/file/%c0%ae%c0%ae/token"), 400},
-        {"EmptyPart", get_target("/file//a"), 400},
-        {"TrailingSlash", get_target("/file/"), 400},
         {"RepeatedQueryName", get_target("/hello?a=1&a=2"), 400},
         {"BadUtf8InQuery", get_target("/hello?a=%ff"), 400},
     };

@@ -34,16 +34,19 @@ TEST(DecodeTarget, KeepsPlusAndDotsWithinNames) {
     EXPECT_EQ(decoded("/").path, "/");
 }
 
+TEST(DecodeTarget, HasOneSpellingForPathsWithDoubledSlashes) {
+    EXPECT_EQ(decoded("/a//b/").path, "/a/b");
+    EXPECT_EQ(decoded("//a").path, "/a");
+    EXPECT_EQ(decoded("//").path, "/");
+    EXPECT_TRUE(refused("//..//a"));
+}
+
 TEST(DecodeTarget, RefusesWhatCouldLeaveItsFolderOrMeanTwoThings) {
-    for (const char* target : {"",           "a",      "*",       "http://localhost/a",
-                               "//",         "//a",    "/a/",     "/a//b",
-                               "/.",         "/..",    "/a/../b", "/a/./b",
-                               "/%2e%2e",    "/%2E/x", "/a%2fb",  "/a%2F..%2Fb",
-                               "/a%5cb",     "/a\\b",  "/a%00",   "/a%0d%0ab",
-                               "/a%7f",      "/a%1fb", "/%ff",    "/%c0%ae%c0%ae",
-                               "/%ed%a0%80", "/%",     "/%4",     "/%zz",
-                               "/a%2",       "/a%g0",  "/a#b",    "/\xC3\xA9",
-                               "/a b",       "/a\tb"}) {
+    for (const char* target :
+         {"",        "a",      "*",      "http://localhost/a", "/.",         "/..",   "/a/../b", "/a/./b",
+          "/%2e%2e", "/%2E/x", "/a%2fb", "/a%2F..%2Fb",        "/a%5cb",     "/a\\b", "/a%00",   "/a%0d%0ab",
+          "/a%7f",   "/a%1fb", "/%ff",   "/%c0%ae%c0%ae",      "/%ed%a0%80", "/%",    "/%4",     "/%zz",
+          "/a%2",    "/a%g0",  "/a#b",   "/\xC3\xA9",          "/a b",       "/a\tb"}) {
         EXPECT_TRUE(refused(target)) << target;
     }
 }
