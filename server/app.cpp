@@ -35,6 +35,7 @@ struct App::Parts {
     std::unique_ptr<service::Experiments> experiments;
     std::unique_ptr<service::Scheduler> scheduler;
     std::unique_ptr<service::Runs> runs;
+    std::unique_ptr<service::RunHistory> history;
     std::unique_ptr<service::RunStorage> storage;
     std::unique_ptr<service::Snapshots> snapshots;
     std::unique_ptr<service::Datastores> datastores;
@@ -148,6 +149,7 @@ asio::awaitable<Result<void>> App::Parts::open() {
     experiments = std::make_unique<service::Experiments>(*store, clock);
     scheduler = std::make_unique<service::Scheduler>(loop, *store, clock, scheduler_settings());
     runs = std::make_unique<service::Runs>(*store, *scheduler, *workspaces, clock);
+    history = std::make_unique<service::RunHistory>(*store, *runs, *scheduler, clock);
     storage = std::make_unique<service::RunStorage>(*store, *scheduler, clock, files, options.data);
     snapshots = std::make_unique<service::Snapshots>(*store, clock, files, options.data);
     datastores = std::make_unique<service::Datastores>(*store, clock, files, options.data);
@@ -186,6 +188,7 @@ Result<void> App::Parts::listen() {
     azureml::add_routes(router, std::make_shared<azureml::Api>(azureml::Api{*workspaces,
                                                                             *experiments,
                                                                             *runs,
+                                                                            *history,
                                                                             *storage,
                                                                             *snapshots,
                                                                             *datastores,

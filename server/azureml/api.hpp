@@ -6,6 +6,7 @@
 #include "server/service/datastores.hpp"
 #include "server/service/experiments.hpp"
 #include "server/service/nodes.hpp"
+#include "server/service/run_history.hpp"
 #include "server/service/run_storage.hpp"
 #include "server/service/runs.hpp"
 #include "server/service/snapshots.hpp"
@@ -34,6 +35,7 @@ struct Api {
     service::Workspaces& workspaces;
     service::Experiments& experiments;
     service::Runs& runs;
+    service::RunHistory& history;
     service::RunStorage& storage;
     service::Snapshots& snapshots;
     service::Datastores& datastores;
