@@ -1,0 +1,50 @@
+"""Linarite's stand-in for the Azure ML SDK, for runs whose Python has no azureml package.
+
+This folder is on PYTHONPATH, so Python finds it before what is installed. An installed SDK must win all the same:
+every other azureml folder that sys.path leads to goes on `__path__` before this one, those with `core` first. If one
+of them has `core`, its own `__init__` is executed here too, and nothing of this folder shows any more.
+"""
+
+import importlib.machinery
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_find_spec = importlib.machinery.PathFinder.find_spec
+
+
+def _specs_elsewhere():
+    """One spec for each other azureml folder on sys.path, in its order. Eggs and zip files count too."""
+    for entry in sys.path:
+        spec = _find_spec("azureml", [entry])
+        locations = list(spec.submodule_search_locations or ()) if spec else []
+        if locations and os.path.realpath(locations[0]) != os.path.realpath(_HERE):
+            yield spec
+
+
+def _has_core(spec):
+    """Whether azureml.core is really there; a core folder without code, as pip may leave behind, is not."""
+    core = _find_spec("azureml.core", list(spec.submodule_search_locations))
+    return core is not None and core.loader is not None
+
+
+def _set_path(specs):
+    """Makes `__path__` of what is there now and the given folders, with this one last."""
+    global __path__
+    folders = [folder for spec in specs for folder in spec.submodule_search_locations] + list(__path__)
+    __path__ = [folder for folder in dict.fromkeys(folders) if folder != _HERE] + [_HERE]
+
+
+def _let_others_win():
+    global __path__, __file__
+    others = list(_specs_elsewhere())
+    others.sort(key=lambda spec: not _has_core(spec))
+    __path__ = [_HERE]
+    _set_path(others)
+    if others and _has_core(others[0]) and others[0].loader is not None and others[0].origin:
+        __file__ = others[0].origin
+        exec(others[0].loader.get_code("azureml"), globals())
+        _set_path(others)
+
+
+_let_others_win()

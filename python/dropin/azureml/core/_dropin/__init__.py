@@ -1,0 +1,1 @@
+"""How the drop-in does it; nothing in here is for scripts."""
