@@ -49,7 +49,8 @@ class Scripts:
         """A process that runs `code`. It is part of run-1 if there is a service."""
         file = self._folder / "script_{}.py".format(len(self._started))
         file.write_text(code)
-        variables = {name: value for name, value in os.environ.items() if not name.startswith(("AZUREML_", "PYTHON"))}
+        foreign = ("AZUREML_", "PYTHON", "REQUESTS_CA_BUNDLE", "SSL_CERT")
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         variables.update(service.environment("run-1") if service else {})
         variables["PYTHONPATH"] = os.pathsep.join([str(DROPIN)] + [str(entry) for entry in path])
         variables.update(env)
@@ -73,7 +74,7 @@ class Scripts:
     def finish(process, stderr=""):
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
-        assert stderr in err if stderr else err == ""
+        assert (stderr in err) if stderr else err == "", err
         return out
 
     def end(self):

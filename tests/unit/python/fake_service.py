@@ -10,26 +10,22 @@ import socketserver
 import threading
 import urllib.parse
 import uuid
-import xml.etree.ElementTree as ElementTree
 
-SCOPE = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
+from fake_history import UTC, History, Refusal, page
+from fake_storage import Storage
+
+SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
+SCOPE = "/subscriptions/{}/resourceGroups/rg/providers/{}/workspaces/ws".format(
+    SUBSCRIPTION, "Microsoft.MachineLearningServices"
+)
 EXPERIMENT_ID = "7d19db1c-cd32-4807-8446-31ac0107cd60"
 JSON_TYPES = ("application/json; charset=utf-8", "application/json-patch+json; charset=utf-8")
-UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
 COLUMN_TYPES = {"int", "double", "string", "bool", "none", "Artifact"}
 UX_TYPES = {"azureml.v1.scalar", "azureml.v1.list", "azureml.v1.table", "azureml.v2.image"} | {
     "azureml.v2." + kind for kind in ("confusion_matrix", "accuracy_table", "residuals", "predictions")
 }
 
 Request = collections.namedtuple("Request", "method path query headers body")
-
-
-class Refusal(Exception):
-    """An answer that is an error."""
-
-    def __init__(self, status, message, code="UserError"):
-        super().__init__(message)
-        self.status, self.message, self.code = status, message, code
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -60,12 +56,12 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
                 request.shutdown(socket.SHUT_RDWR)
 
 
-class FakeService:
+class FakeService(History, Storage):
     """Records, metrics, artifacts and blobs in memory. `faults` has what clients did wrong."""
 
     def __init__(self, tls=None):
         self.token = "header.e30.signature"
-        self.next_token = None
+        self.next_token = self.retired_token = None  # a retired token is good for a new one only
         self.requests, self.faults, self.batches = [], [], []
         self.runs, self.events, self.artifacts, self.blobs, self.blocks = {}, [], {}, {}, {}
         self.metrics = collections.defaultdict(list)  # run id -> entries as they came, without those seen before
@@ -87,6 +83,7 @@ class FakeService:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def answer(self):
                 service.handle(self)
@@ -128,7 +125,7 @@ class FakeService:
         return {
             "AZUREML_RUN_ID": run_id,
             "AZUREML_RUN_TOKEN": self.token,
-            "AZUREML_ARM_SUBSCRIPTION": SCOPE.split("/")[2],
+            "AZUREML_ARM_SUBSCRIPTION": SUBSCRIPTION,
             "AZUREML_ARM_RESOURCEGROUP": "rg",
             "AZUREML_ARM_WORKSPACE_NAME": "ws",
             "AZUREML_ARM_PROJECT_NAME": "digits",
@@ -186,7 +183,8 @@ class FakeService:
             handler.wfile.write(body)
 
     def _api(self, request):
-        if request.headers["Authorization"] != "Bearer " + self.token:
+        token = self.retired_token if self.retired_token and request.path.endswith("/token") else self.token
+        if request.headers["Authorization"] != "Bearer " + token:
             raise Refusal(401, "the token is wrong", "Unauthorized")
         body = None
         if request.body:
@@ -224,79 +222,6 @@ class FakeService:
             ("GET", artifact + "/contentinfo/ExperimentRun/([^/]+)/(.+)", self._content_info),
             ("GET", artifact + "/prefix/contentinfo/ExperimentRun/([^/]+)/(.+)", self._prefix_info),
         )
-
-    # --------------------------------------------------------------- history
-
-    def _found(self, run_id):
-        if run_id not in self.runs:
-            raise Refusal(404, "Run {} was not found".format(run_id))
-        return self.runs[run_id]
-
-    def _patch(self, request, body, run_id):
-        assert body["runId"] == run_id
-        assert set(body) <= {"runId", "parentRunId", "status", "name", "target", "tags", "properties", "displayName"}
-        if run_id not in self.runs:
-            self.add_run(run_id, runType=None)
-        record = self.runs[run_id]
-        for key, value in body.items():
-            if key in ("tags", "properties"):
-                assert all(isinstance(text, str) for text in value.values())
-                record[key].update(value)
-            else:
-                record[key] = value
-        return record
-
-    def _patch_batch(self, request, body):
-        assert set(body) == {"runs"}
-        return {"runs": {run["runId"]: self._patch(request, run, run["runId"]) for run in body["runs"]}, "errors": {}}
-
-    def _delete_tags(self, request, body, run_id):
-        for key in body:
-            self.runs[run_id]["tags"].pop(key, None)
-        return self.runs[run_id]
-
-    def _details(self, request, body, run_id):
-        return {"runId": run_id, "status": self._found(run_id)["status"], "logFiles": {}}
-
-    def _children(self, request, body, run_id):
-        query = urllib.parse.parse_qs(request.query)
-        assert query["$orderby"] == ["StartTimeUtc desc"] and query["$top"] == ["500"]
-        found = [record for record in self.runs.values() if record["parentRunId"] == run_id][::-1]
-        return self._page(found, query)
-
-    @staticmethod
-    def _page(found, query):
-        """Pages of two, so that clients must turn them."""
-        start = int(query.get("continuationToken", ["0"])[0])
-        more = str(start + 2) if start + 2 < len(found) else None
-        return {"value": found[start : start + 2], "continuationToken": more, "nextLink": None}
-
-    def _new_token(self, request, body, run_id):
-        if self.next_token is None:
-            raise Refusal(403, "no new token")
-        self.token, self.next_token = self.next_token, None
-        return {"token": self.token, "expiryTimeUtc": "2099-01-01T00:00:00.1234567Z"}
-
-    def _event(self, request, body, run_id):
-        assert set(body) == {"timestamp", "name", "data"} and UTC.match(body["timestamp"])
-        name = body["name"].replace("Microsoft.MachineLearning.Run.", "")
-        keys = {"Start": "StartTime", "Completed": "EndTime", "Failed": "EndTime", "Error": "ErrorResponse"}
-        assert set(body["data"]) == {"RunId", keys[name]} and body["data"]["RunId"] == run_id
-        if name == "Error":
-            self.runs[run_id]["error"] = body["data"]["ErrorResponse"]
-        else:
-            assert UTC.match(body["data"][keys[name]])
-            self.runs[run_id]["status"] = {"Start": "Running"}.get(name, name)
-        self.events.append((run_id, name))
-
-    def _event_batch(self, request, body):
-        for event in body["events"]:
-            self._event(request, event, event["data"]["RunId"])
-        return {"errors": []}
-
-    def _cancel(self, request, body, run_id):
-        assert request.headers["Content-Length"] == "0"
-        self.runs[run_id]["status"] = "CancelRequested"
 
     # --------------------------------------------------------------- metrics
 
@@ -340,93 +265,12 @@ class FakeService:
 
     def _list_metrics(self, request, body, run_id):
         names = list(dict.fromkeys(entry["name"] for entry in self.metrics[run_id]))
-        page = self._page([{"metricKey": {"name": name}} for name in names], {k: [v] for k, v in body.items()})
-        return page
+        return page([{"metricKey": {"name": name}} for name in names], {key: [value] for key, value in body.items()})
 
     def _full_metric(self, request, body, run_id):
         entries = [entry for entry in self.metrics[run_id] if entry["name"] == body["metricName"]]
         if not entries:
             raise Refusal(404, "no such metric")
         rows = [row for entry in entries for row in entry["value"]]
-        page = self._page(rows, {k: [v] for k, v in body.items()})
-        return dict(entries[0], dataContainerId="dcid." + run_id, **page)
-
-    # ------------------------------------------------------------- artifacts
-
-    def _content(self, container, path):
-        return {"contentUri": self._blob_uri(self.artifacts[container, path]), "origin": "ExperimentRun",
-                "container": container, "path": path}  # fmt: skip
-
-    def _blob_uri(self, blob):
-        return "{}/azureml/{}?sv=2019-02-02&sr=b&sig=a%2Bb%3D&sp=rcw".format(
-            self.url.replace("127", "localstore.blob.local@127"), blob
-        )
-
-    def _batch_metadata(self, request, body, container):
-        assert set(body) == {"paths"} and 0 < len(body["paths"]) <= 500
-        answer = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
-        for item in body["paths"]:
-            assert set(item) == {"path"}
-            path = item["path"]
-            if path.startswith("forbidden"):
-                answer["errors"][path] = {"error": {"code": "UserError", "message": "not allowed"}}
-                continue
-            self.artifacts.setdefault((container, path), uuid.uuid4().hex)
-            answer["artifacts"][path] = {"container": container, "path": path, "origin": "ExperimentRun"}
-            answer["artifactContentInformation"][path] = self._content(container, path)
-        return answer
-
-    def _list_artifacts(self, request, body, container):
-        found = [{"path": path} for owner, path in self.artifacts if owner == container]
-        return self._page(found, urllib.parse.parse_qs(request.query))
-
-    def _content_info(self, request, body, container, path):
-        if (container, path) not in self.artifacts:
-            raise Refusal(404, "Artifact {} not found".format(path))
-        return self._content(container, path)
-
-    def _prefix_info(self, request, body, container, prefix):
-        found = [path for owner, path in self.artifacts if owner == container and path.startswith(prefix)]
-        return self._page([self._content(container, path) for path in found], urllib.parse.parse_qs(request.query))
-
-    # ----------------------------------------------------------------- blobs
-
-    def _blob(self, request):
-        """(status, headers, body) of a request for a blob."""
-        assert "Authorization" not in request.headers
-        assert request.headers["x-ms-version"] == "2021-08-06"
-        query = urllib.parse.parse_qs(request.query)
-        assert query["sig"] == ["a+b="]
-        blob = request.path.replace("/azureml/", "")
-        outcome = self.blob_outcomes.popleft() if self.blob_outcomes and request.method in ("PUT", "GET") else 0
-        if outcome not in (0, "cut", "short"):
-            return outcome, {}, b""
-        if request.method == "PUT":
-            status = self._put(request, blob, query)
-            return "cut" if outcome == "cut" else status, {"x-ms-error-code": "BlobAlreadyExists"}, b""
-        if blob not in self.blobs:
-            return 404, {"x-ms-error-code": "BlobNotFound"}, b""
-        if outcome == "short":
-            return 200, {"Content-Length": str(len(self.blobs[blob]) + 1), "Connection": "close"}, self.blobs[blob]
-        return 200, {}, self.blobs[blob]
-
-    def _put(self, request, blob, query):
-        if query.get("comp") == ["block"]:
-            assert len(request.body) <= 4 << 20
-            self.blocks[blob, query["blockid"][0]] = request.body
-            return 201
-        assert request.headers["If-None-Match"] == "*"
-        if blob in self.blobs:
-            return 409
-        if query.get("comp") == ["blocklist"]:
-            root = ElementTree.fromstring(request.body)
-            assert root.tag == "BlockList" and {item.tag for item in root} == {"Latest"}
-            self.blobs[blob] = b"".join(self.blocks[blob, item.text] for item in root)
-        else:
-            assert request.headers["x-ms-blob-type"] == "BlockBlob"
-            self.blobs[blob] = request.body
-        return 201
-
-    def content(self, run_id, path):
-        """What was uploaded as a file of a run."""
-        return self.blobs[self.artifacts["dcid." + run_id, path]]
+        query = {key: [value] for key, value in body.items()}
+        return dict(entries[0], dataContainerId="dcid." + run_id, **page(rows, query))

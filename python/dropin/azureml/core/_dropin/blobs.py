@@ -86,7 +86,7 @@ def get(connections, uri, path):
 
     def receive(response):
         try:
-            file = open(part, "wb")
+            file = open(part, "wb", 0)
         except OSError as error:
             raise UserErrorException("cannot write {}: {}".format(path, error)) from error
         with file:
@@ -110,9 +110,10 @@ def get(connections, uri, path):
 
 
 def _write(file, piece):
+    rest = memoryview(piece)
     try:
-        file.write(piece)
-        file.flush()
+        while rest:
+            rest = rest[file.write(rest) :]
     except OSError as error:
         raise UserErrorException("cannot write {}: {}".format(file.name, error)) from error
 

@@ -55,6 +55,7 @@ class MetricSender:
     """Takes metrics of any of a service's runs and sees to it that they arrive."""
 
     def __init__(self, service):
+        self._service = service
         self._outboxes = PerProcess(lambda: _Outbox(service))
         atexit.register(self._at_exit)
 
@@ -72,6 +73,7 @@ class MetricSender:
         outbox = self._outboxes.existing()
         if outbox is not None:
             outbox.close()
+        self._service.connections.close()
 
 
 class _Outbox:

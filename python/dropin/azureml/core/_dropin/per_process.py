@@ -6,8 +6,10 @@ import os
 class PerProcess:
     """One state for each process. A forked child gets a fresh one on first use and never touches its parent's."""
 
-    def __init__(self, make):
+    def __init__(self, make, discard=lambda state: None):
+        """`discard` frees in a child what it inherited."""
         self._make = make
+        self._discard = discard
         self._states = {}
 
     def get(self):
@@ -24,5 +26,7 @@ class PerProcess:
         # setdefault is atomic, a lock could be one that another thread of the parent held at the fork
         state = self._states.setdefault(pid, self._make())
         for other in [known for known in self._states if known != pid]:
-            self._states.pop(other, None)
+            inherited = self._states.pop(other, None)
+            if inherited is not None:
+                self._discard(inherited)
         return state

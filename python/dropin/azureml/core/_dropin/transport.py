@@ -47,11 +47,17 @@ def _certificate_is_wrong(error):
     return isinstance(error, ssl.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
+def _close_all(kept):
+    for connections in kept.values():
+        while connections:
+            connections.pop().close()
+
+
 class Connections:
     """Requests over connections that are kept, for each process its own."""
 
     def __init__(self):
-        self._idle = PerProcess(lambda: collections.defaultdict(collections.deque))
+        self._idle = PerProcess(lambda: collections.defaultdict(collections.deque), _close_all)
         self._context = None
 
     def request(self, method, url, body=None, headers=None, receive=None):
@@ -65,7 +71,7 @@ class Connections:
         while True:
             connection, kept = self._take(origin)
             try:
-                return self._exchange(origin, connection, (method, target, body, headers or {}), receive)
+                answer = self._exchange(origin, connection, (method, target, body, headers or {}), receive)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 if _certificate_is_wrong(error):
@@ -73,6 +79,17 @@ class Connections:
                 # the peer may have closed a kept connection meanwhile, which says nothing about a new one
                 if not kept:
                     raise Unavailable("{}: {}".format(type(error).__name__, error)) from error
+                continue
+            except BaseException:
+                connection.close()
+                raise
+            if answer.status in TEMPORARY:
+                raise Unavailable("HTTP {}".format(answer.status))
+            return answer
+
+    def close(self):
+        """Closes what this process keeps."""
+        _close_all(self._idle.existing() or {})
 
     def _exchange(self, origin, connection, request, receive):
         method, target, body, headers = request
@@ -90,8 +107,6 @@ class Connections:
             connection.close()
         else:
             self._idle.get()[origin].append(connection)
-        if response.status in TEMPORARY:
-            raise Unavailable("HTTP {} {}".format(response.status, response.reason))
         return Answer(response.status, response.headers, content)
 
     def _take(self, origin):
