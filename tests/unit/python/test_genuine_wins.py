@@ -60,10 +60,23 @@ def test_beside_mlflow_alone_core_is_ours(scripts, tmp_path, init):
     assert scripts.run(SCRIPT, path=[site]) == "linarite-dropin\nmlflow\n"
 
 
-def test_what_the_installed_package_defines_is_there(scripts, tmp_path):
+@pytest.mark.parametrize("before", ["nothing", "mlflow", "leftovers"])
+def test_what_the_installed_package_defines_is_there(scripts, tmp_path, before):
     site = install(tmp_path / "site", CORE, init=EXTENDING + "answer = 42\nwhere = __file__\n")
+    first = install(tmp_path / "first", *([MLFLOW] if before == "mlflow" else []))
+    if before == "leftovers":
+        (first / "azureml" / "core" / "__pycache__").mkdir(parents=True)
     script = "import azureml; print(azureml.answer, azureml.where == azureml.__file__, azureml.__file__)"
-    assert scripts.run(script, path=[site]) == "42 True {}\n".format(site / "azureml" / "__init__.py")
+    assert scripts.run(script, path=[first, site]) == "42 True {}\n".format(site / "azureml" / "__init__.py")
+
+
+@pytest.mark.parametrize("init", [None, EXTENDING], ids=["namespace", "extending package"])
+def test_no_other_part_of_ours_shows_beside_an_installed_core(scripts, tmp_path, init):
+    sites = [
+        install(tmp_path / "a", CORE, init=init),
+        install(tmp_path / "b", ("exceptions", "ORIGIN = 'genuine'\n"), init=init),
+    ]
+    assert scripts.run("import azureml.exceptions as e; print(e.ORIGIN)", path=sites) == "genuine\n"
 
 
 def test_an_installed_core_in_a_zip_file_wins(scripts, tmp_path):

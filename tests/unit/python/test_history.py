@@ -167,7 +167,8 @@ def test_a_call_to_a_service_that_stays_away_raises(service, run, monkeypatch):
     service.start()
 
 
-def test_a_connection_is_kept_and_replaced_when_the_service_closed_it(service, run):
+def test_a_connection_that_was_closed_meanwhile_is_replaced_at_once(service, run, monkeypatch):
+    monkeypatch.setenv("LINARITE_PATIENCE_SECONDS", "0")
     run.get_status()
     service.stop()
     service.start()

@@ -1,6 +1,7 @@
 """What the log calls send, and how it is read back."""
 
 import math
+import time
 
 import pytest
 
@@ -207,8 +208,6 @@ def test_a_plot_is_saved_as_png(service, run):
 
 
 def test_logging_is_cheap(service, run):
-    import time
-
     service.gate.clear()  # the service is slow to answer, which must not matter
     best = 1.0
     for _ in range(10):
@@ -224,10 +223,34 @@ def test_logging_is_cheap(service, run):
 
 def test_memory_is_bounded_and_what_is_dropped_is_said(service, run, monkeypatch, capsys):
     monkeypatch.setattr(metrics, "_MOST_ROWS", 100)
-    service.gate.clear()
+    service.outcomes.extend([503] * 4)
+    run.log("v", -1)
+    service.wait_for(lambda: len(service.outcomes) < 4)
     for value in range(150):
         run.log("v", value)
+    run.flush()
+    assert service.values(run.id, "v") == list(range(-1, 99))
+    assert capsys.readouterr().err.count("values of 'v' are lost: 100 wait already") == 1
+
+
+def test_a_service_that_hangs_does_not_hold_up_a_script_for_each_value(service, run, monkeypatch):
+    monkeypatch.setattr(metrics, "_MOST_ROWS", 100)
+    monkeypatch.setattr(metrics, "_WAIT_FOR_ROOM", 0.3)
+    service.gate.clear()
+    started = time.perf_counter()
+    for value in range(150):
+        run.log("v", value)
+    assert time.perf_counter() - started < 5
     service.gate.set()
     run.flush()
     assert service.values(run.id, "v") == list(range(100))
-    assert capsys.readouterr().err.count("values of 'v' are lost: 100 wait already") == 1
+
+
+def test_who_logs_faster_than_the_service_takes_loses_nothing(service, run, monkeypatch):
+    monkeypatch.setattr(metrics, "_MOST_ROWS", 100)
+    for value in range(1000):
+        run.log("v", value)
+    run.log_list("l", range(500))
+    run.flush()
+    assert service.values(run.id, "v") == list(range(1000))
+    assert service.values(run.id, "l") == list(range(500))

@@ -17,12 +17,16 @@ _ENTRIES_PER_REQUEST = 50
 _ROWS_PER_REQUEST = 2000
 _INTERVAL = 1.0  # seconds that a value waits for company
 _MOST_ROWS = 200000  # kept while the service is away; some 60 MB
+_WAIT_FOR_ROOM = 10.0  # seconds; who logs faster than the service takes has to wait, not to lose
 _WARN_AFTER = 10.0  # seconds of outage
 
 
 def warn(text):
-    """One line on stderr."""
-    print("azureml (linarite): " + text, file=sys.stderr, flush=True)
+    """One line on stderr, if there is one."""
+    try:
+        print("azureml (linarite): " + text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        pass
 
 
 def entry(metric, when):
@@ -84,7 +88,7 @@ class _Outbox:
         self._changed = threading.Condition()
         self._queues = collections.OrderedDict()  # run id -> deque of (metric, time)
         self._entries = self._rows = self._flushing = 0
-        self._sending = False
+        self._sending = self._away = False
         self._lost = collections.Counter()  # name -> values
         self._reasons = set()  # for the loss, as far as said
         self._closed = False
@@ -102,7 +106,7 @@ class _Outbox:
             starts = range(0, size, _ROWS_PER_REQUEST)
             parts = [metric._replace(rows=metric.rows[start : start + _ROWS_PER_REQUEST]) for start in starts]
         with self._changed:
-            if self._rows + size > _MOST_ROWS:
+            if not self._has_room(size):
                 self._lose({metric.name: size}, "{} wait already for the service".format(_MOST_ROWS))
                 return
             if run_id not in self._queues:
@@ -113,6 +117,17 @@ class _Outbox:
             if before == 0 or before < _ENTRIES_PER_REQUEST <= self._entries:
                 self._start()
                 self._changed.notify_all()
+
+    def _has_room(self, size):
+        """Whether there is room for so many rows, if need be after waiting for it. An empty outbox takes anything."""
+
+        def there_is():
+            return self._rows + size <= _MOST_ROWS or not self._rows
+
+        if not there_is() and not self._away:
+            self._changed.wait_for(lambda: there_is() or self._away, _WAIT_FOR_ROOM)
+            self._away = not there_is()
+        return there_is()
 
     def flush(self, timeout_seconds):
         deadline = time.monotonic() + timeout_seconds
@@ -201,6 +216,9 @@ class _Outbox:
                 answer = self._service.call_once("POST", url, {"values": entries, "reportErrors": True})
             except Unavailable as reason:
                 now = time.monotonic()
+                with self._changed:
+                    self._away = True
+                    self._changed.notify_all()
                 if deadline is not None and now + pause > deadline:
                     self._lose(_sizes(entries), str(reason))
                     return
@@ -212,6 +230,7 @@ class _Outbox:
                 self._refused(run_id, entries, refusal, deadline)
                 return
             else:
+                self._away = False
                 self._report((answer or {}).get("errors") or [])
                 return
 
