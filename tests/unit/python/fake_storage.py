@@ -16,7 +16,7 @@ class Storage:
 
     def _blob_uri(self, blob):
         return "{}/azureml/{}?sv=2019-02-02&sr=b&sig=a%2Bb%3D&sp=rcw".format(
-            self.url.replace("127", "localstore.blob.local@127"), blob
+            self.url.replace("127", "localstore.blob.local@127", 1), blob
         )
 
     def _batch_metadata(self, request, body, container):
