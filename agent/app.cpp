@@ -4,6 +4,7 @@
 #include "agent/identity.hpp"
 #include "agent/link/link.hpp"
 #include "agent/run_task.hpp"
+#include "agent/service_access.hpp"
 #include "common/files.hpp"
 #include "common/host.hpp"
 
@@ -54,6 +55,7 @@ EnvironmentSettings environment_settings(const Options& options, const fs::path&
     EnvironmentSettings settings;
     settings.environments = options.environments.empty() ? folder / "envs" : options.environments;
     settings.tools = options.data.root() / "tools";
+    settings.azureml_dropin = options.azureml_dropin;
     return settings;
 }
 
@@ -84,7 +86,9 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               watcher,
               coordinator,
               nullptr,
-              [this] { link->report(); }} {}
+              [this] { link->report(); },
+              {},
+              [this] { return service_variables(identity, options.data, folder); }} {}
 
 proto::SyncRequest App::Parts::picture() const {
     proto::SyncRequest request;
@@ -248,6 +252,13 @@ asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, O
     Parts& all = *parts;
     all.address = all.options.address.empty() ? find_address(all.identity.url) : all.options.address;
     all.on_refused = std::move(on_refused);
+    if (all.options.azureml_dropin) {
+        auto dropin = install_dropin(folder);
+        if (!dropin) {
+            co_return dropin.error();
+        }
+        all.context.dropin = std::move(*dropin);
+    }
     auto daemons = DaemonSocket::open(all.executor, folder, [&all](const LaunchRequest& request) {
         if (const auto found = all.tasks.find(request.run); found != all.tasks.end()) {
             found->second->request_daemon(request);

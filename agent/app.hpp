@@ -28,6 +28,7 @@ struct Options {
     bool local = false;                    // the coordinator works on the same data directory
     fs::path environments;                 // cache of environments; "" is <agent dir>/envs
     fs::path shim;                         // linarite-shim; "" is beside this program
+    bool azureml_dropin = true;            // our azureml module in the place of the package azureml-defaults
     std::string address;                   // for MPI between hosts; "" is found
     std::string version;
 };

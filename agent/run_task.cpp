@@ -299,6 +299,14 @@ LaunchOrder RunTask::launch_order() {
     order.node_index = desired_.node_index;
     order.gang = desired_.gang;
     order.variables = desired_.variables;
+    if (context_.service_variables) {
+        if (const auto service = context_.service_variables()) {
+            order.variables.insert(service->begin(), service->end());
+        } else {
+            note("the run starts without a way to the service: " + service.error().detail());
+        }
+    }
+    order.dropin = context_.dropin;
     order.environment = environment_.variables;
     order.inherited = inherited_variables();
     order.data_paths = data_paths_;

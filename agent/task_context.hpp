@@ -12,6 +12,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <functional>
+#include <map>
 #include <string>
 
 namespace linarite::agent {
@@ -32,6 +33,9 @@ struct TaskContext {
     std::shared_ptr<Coordinator> coordinator;
     std::unique_ptr<DaemonSocket> daemons; // set before the first task
     std::function<void()> report;          // tells the coordinator the new picture
+    fs::path dropin;                       // our azureml module, for PYTHONPATH; "" is none
+    /// By which variables a run finds the service.
+    std::function<Result<std::map<std::string, std::string>>()> service_variables;
 };
 
 /// The folders of one run on this node.

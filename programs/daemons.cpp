@@ -35,6 +35,7 @@ struct DaemonOptions {
     std::vector<std::string> labels;
     std::string environments;
     std::string address;
+    std::string azureml = "drop-in";
     bool local = false;
 };
 
@@ -171,7 +172,7 @@ int up(const DaemonOptions& daemon, const cli::GlobalOptions& global, bool with_
     }
     std::optional<LocalAgentOptions> local;
     if (with_agents) {
-        local = LocalAgentOptions{options->data, daemon.nodes, daemon.slots, daemon.log_level};
+        local = LocalAgentOptions{options->data, daemon.nodes, daemon.slots, daemon.log_level, daemon.azureml};
     }
     asio::io_context io(1);
     return run_loop(io, serve(io, std::move(*options), std::move(local)));
@@ -188,6 +189,7 @@ int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global)
     options.local = daemon.local;
     options.environments = daemon.environments;
     options.address = daemon.address;
+    options.azureml_dropin = daemon.azureml == "drop-in";
     options.version = global.version;
     std::string text = daemon.join;
     if (text.empty()) {
@@ -207,6 +209,15 @@ int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global)
     }
     asio::io_context io(1);
     return run_loop(io, be_agent(io, std::move(options)));
+}
+
+void add_azureml_policy(CLI::App* command, DaemonOptions& daemon) {
+    command
+        ->add_option("--azureml", daemon.azureml,
+                     "What environments get that ask for azureml-defaults, as the SDK always does: drop-in is our own "
+                     "azureml.core.Run, without a download; install is the package from the index")
+        ->check(CLI::IsMember({"drop-in", "install"}))
+        ->capture_default_str();
 }
 
 // Daemons take --data-dir alone of the options that client commands share.
@@ -244,6 +255,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     up_command->add_option("--slots", daemon->slots, "Runs that a node may have at the same time")
         ->check(CLI::Range(1, 1024))
         ->capture_default_str();
+    add_azureml_policy(up_command, *daemon);
     add_server_options(up_command, *daemon);
     add_data_dir(up_command, options);
     up_command->callback(
@@ -270,6 +282,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     agent->add_option("--gpus", daemon->gpus, "auto, or fake:N for tests")->capture_default_str();
     agent->add_option("--label", daemon->labels, "A label; target=NAME puts the node into compute target NAME");
     agent->add_option("--env-dir", daemon->environments, "Cache of environments (default: in the agent's directory)");
+    add_azureml_policy(agent, *daemon);
     agent->add_option("--address", daemon->address, "This node's address for MPI between hosts (default: found)");
     agent->add_option("--log-level", daemon->log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}))

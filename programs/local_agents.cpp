@@ -121,6 +121,7 @@ asio::awaitable<void> LocalAgents::State::run_once(const std::string& name) {
     if (!options.log_level.empty()) {
         arguments.insert(arguments.end(), {"--log-level", options.log_level});
     }
+    arguments.insert(arguments.end(), {"--azureml", options.azureml});
     const fs::path log_path = options.data.agent(name) / "agent.log";
     const UniqueFd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     boost::system::error_code ec;

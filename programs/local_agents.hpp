@@ -21,6 +21,7 @@ struct LocalAgentOptions {
     int nodes = 1;
     int slots = 1;
     std::string log_level;
+    std::string azureml = "drop-in"; // or "install"
 };
 
 /// Starts `linarite agent` for node-1 ... node-N and starts one again that ends by itself. They get SIGTERM when this

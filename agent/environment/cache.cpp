@@ -2,6 +2,7 @@
 
 #include "agent/environment/file_lock.hpp"
 #include "agent/environment/process.hpp"
+#include "agent/environment/requirements.hpp"
 #include "async/async.hpp"
 #include "common/clock.hpp"
 #include "common/files.hpp"
@@ -164,6 +165,12 @@ asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Provider& provide
     co_return describe(folder, plan.key, *installed);
 }
 
+// True if it was asked for.
+bool leave_out_defaults(proto::PythonEnvironment& python) {
+    return std::erase_if(python.pip_packages,
+                         [](const std::string& line) { return names_package(line, "azureml-defaults"); }) > 0;
+}
+
 } // namespace
 
 struct EnvironmentCache::State {
@@ -248,10 +255,15 @@ asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::prepare(proto::Py
     if (!about_container) {
         co_return about_container.error();
     }
+    const bool stands_in = state->node.settings().azureml_dropin && leave_out_defaults(python);
     Provider& provider = state->choose(python);
     auto plan = co_await provider.plan(std::move(python));
     if (!plan) {
         co_return plan.error();
+    }
+    if (stands_in && !plan->key.empty()) {
+        plan->notices.emplace_back("azureml-defaults is not installed: azureml.core.Run comes with Linarite (policy "
+                                   "drop-in; agents that were started with --azureml install do install it)");
     }
     if (!about_container->empty()) {
         plan->notices.insert(plan->notices.begin(), *about_container);

@@ -40,6 +40,7 @@ struct EnvironmentSettings {
     fs::path tools;                         // where uv is put if this node has none
     fs::path uv;                            // "" looks on PATH, then in `tools`
     std::chrono::seconds build_limit{1800}; // for one environment
+    bool azureml_dropin = false;            // azureml-defaults is not installed: a module of ours stands in for it
     bool strict_python = false;             // refuse instead of taking the nearest interpreter
 };
 

@@ -204,6 +204,11 @@ Result<Requirements> to_requirements(const std::vector<std::string>& conda, cons
     return out;
 }
 
+bool names_package(const std::string& line, std::string_view package) {
+    const std::string normal = normalise_line(line);
+    return normal.starts_with(package) && (normal.size() == package.size() || !is_name_char(normal[package.size()]));
+}
+
 std::string normalise(const std::vector<std::string>& lines) {
     std::vector<std::string> sorted;
     sorted.reserve(lines.size());

@@ -4,6 +4,7 @@
 #include "common/error.hpp"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace linarite::agent {
@@ -17,6 +18,9 @@ struct Requirements {
 /// a warning, and versions are rewritten ("numpy=1.21" is "numpy==1.21.*"). Nothing here judges a version.
 /// invalid_argument for a line that would make the installer read other files of the node.
 Result<Requirements> to_requirements(const std::vector<std::string>& conda, const std::vector<std::string>& pip);
+
+/// Whether a line asks for this package, whatever its version.
+bool names_package(const std::string& line, std::string_view package);
 
 /// One text for all lists that mean the same: order, blanks, repeats and the spelling of names do not matter.
 std::string normalise(const std::vector<std::string>& lines);

@@ -157,7 +157,8 @@ std::map<std::string, std::string> run_environment(const LaunchOrder& order, con
     }
     env["PATH"] = path;
     const std::string python_path = value_of(env, "PYTHONPATH", "");
-    env["PYTHONPATH"] = order.work_dir.string() + (python_path.empty() ? "" : ":" + python_path);
+    env["PYTHONPATH"] = order.work_dir.string() + (python_path.empty() ? "" : ":" + python_path) +
+                        (order.dropin.empty() ? "" : ":" + order.dropin.string());
     return env;
 }
 

@@ -23,4 +23,7 @@ Result<void> copy_database(SQLite::Database& from, const std::string& path);
 /// Whether SQLite's last error on this connection means that the disk or a quota is full.
 bool is_disk_full(const SQLite::Database& db, int code);
 
+/// The steps up to this one alone: for tests of the next one.
+Result<void> migrate_up_to(SQLite::Database& db, int last);
+
 } // namespace linarite::store

@@ -1,4 +1,5 @@
 // Numbered steps, forward only. A step that was released is never changed: write the next one.
+#include "server/store/connection.hpp"
 #include "server/store/statements.hpp"
 
 #include <SQLiteCpp/Database.h>
@@ -185,11 +186,9 @@ ALTER TABLE runs ADD COLUMN properties   TEXT NOT NULL DEFAULT '{}';   -- JSON: 
 ALTER TABLE runs ADD COLUMN document     TEXT NOT NULL DEFAULT '';     -- JSON as submitted, without secrets
 ALTER TABLE runs ADD COLUMN error        TEXT NOT NULL DEFAULT '';     -- JSON that an interactive run's client gave
 ALTER TABLE runs ADD COLUMN warnings     TEXT NOT NULL DEFAULT '[]';   -- JSON: [{"source", "message"}]
-UPDATE runs SET workspace = (SELECT id FROM workspaces), root = id, number = numbered.n
+UPDATE runs SET workspace = (SELECT id FROM workspaces), root = runs.id, number = numbered.n
 FROM (SELECT id, row_number() OVER (PARTITION BY experiment ORDER BY created, id) AS n FROM runs) AS numbered
 WHERE numbered.id = runs.id;
-DROP INDEX runs_by_experiment;
-CREATE INDEX runs_by_experiment ON runs (workspace, experiment, created DESC, id DESC);
 CREATE INDEX runs_by_number ON runs (workspace, experiment, number);
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
 CREATE INDEX runs_by_root ON runs (root);
@@ -283,14 +282,19 @@ int schema_version() {
 }
 
 Result<void> migrate(SQLite::Database& db) {
-    return guarded("migrate the database", [&db]() -> Result<void> {
+    return migrate_up_to(db, schema_version());
+}
+
+Result<void> migrate_up_to(SQLite::Database& db, int last) {
+    return guarded("migrate the database", [&db, last]() -> Result<void> {
         const int found = db.execAndGet("PRAGMA user_version").getInt();
         if (found > schema_version()) {
             return Error(Errc::conflict, "the database has schema " + std::to_string(found) +
                                              ", this program knows up to " + std::to_string(schema_version()) +
                                              ": it is from a newer version");
         }
-        for (std::size_t step = static_cast<std::size_t>(std::max(found, 0)); step < steps.size(); ++step) {
+        for (std::size_t step = static_cast<std::size_t>(std::max(found, 0)); step < static_cast<std::size_t>(last);
+             ++step) {
             SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
             db.exec(steps.at(step));
             db.exec("PRAGMA user_version = " + std::to_string(step + 1));
