@@ -5,9 +5,6 @@
 
 namespace linarite::azureml {
 
-/// "dcid.<run>": the container of a run's artifacts.
-std::string container_of(const RunId& run);
-
 Json experiment_dto(const store::ExperimentRow& row);
 /// All fields that the SDK reads of a run.
 Json run_dto(const Call& call, const store::RunRow& row);
