@@ -8,6 +8,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -52,6 +53,7 @@ struct Connection {
     Local::socket socket;
     Key key;
     bool told_start = false;
+    std::optional<AskedLaunch> waiting; // for its run to be expected
 };
 
 /// The folder of the socket: the agent's own, or one of ours below /tmp that the agent's folder remembers.
@@ -135,44 +137,53 @@ struct DaemonSocket::State {
         }
     }
 
-    Result<LaunchRequest> parse(const std::string& line) const {
-        const auto document = proto::parse_json(line);
-        if (!document) {
-            return document.error();
-        }
-        std::vector<Fault> faults;
-        proto::JsonReader reader(*document, "", faults);
-        LaunchRequest request;
-        const std::string token = reader.required_text("token");
-        request.run = RunId(reader.required_text("run"));
-        const std::string fence = reader.required_text("fence");
-        request.host = reader.required_text("host");
-        request.command = reader.required_text("command");
-        if (!faults.empty()) {
-            return Error(std::move(faults));
-        }
-        const auto known = expected.find(request.run.str());
-        if (known == expected.end() || !equal_in_constant_time(known->second.token, token) ||
-            std::to_string(known->second.fence) != fence) {
-            return Error(Errc::unauthorized, "no such run is being launched here");
-        }
-        request.fence = known->second.fence;
-        return request;
+    static void refuse(Connection& connection, const Error& error) {
+        spdlog::warn("launch request refused: {}", error.detail());
+        tell(connection, {{"exit", 1}, {"message", error.detail()}});
     }
 
     void take(const std::shared_ptr<Connection>& connection, const std::string& line) {
-        auto request = parse(line);
-        if (!request) {
-            spdlog::warn("launch request refused: {}", request.error().detail());
-            tell(*connection, {{"exit", 1}, {"message", request.error().detail()}});
+        auto asked = parse_launch_request(line);
+        if (!asked) {
+            refuse(*connection, asked.error());
             return;
         }
-        connection->key = {request->run.str(), request->host};
+        take(connection, std::move(*asked));
+    }
+
+    /// A run that is not expected may be one that we have not been told of yet: after a restart the launch agents are
+    /// here before the coordinator's first word is. A refusal would end their run; how long they wait is up to them.
+    void take(const std::shared_ptr<Connection>& connection, AskedLaunch asked) {
+        LaunchRequest& request = asked.request;
+        const auto known = expected.find(request.run.str());
+        if (known == expected.end()) {
+            connection->waiting = std::move(asked);
+            return;
+        }
+        if (!equal_in_constant_time(known->second.token, asked.token) ||
+            std::to_string(known->second.fence) != asked.fence) {
+            refuse(*connection, Error(Errc::unauthorized, "no such run is being launched here"));
+            return;
+        }
+        request.fence = known->second.fence;
+        connection->key = {request.run.str(), request.host};
         const auto answered = answers.find(connection->key);
         const bool ended = answered != answers.end() && answered->second.exit_code.has_value();
         give(*connection);
         if (!ended) {
-            on_request(std::move(*request));
+            on_request(std::move(request));
+        }
+    }
+
+    /// Requests that waited for their run to be expected.
+    void take_waiting() {
+        const auto now = connections; // a request may lead to anything
+        for (const auto& connection : now) {
+            if (connection->waiting && !closed && expected.contains(connection->waiting->request.run.str())) {
+                AskedLaunch asked = std::move(*connection->waiting);
+                connection->waiting.reset();
+                take(connection, std::move(asked));
+            }
         }
     }
 
@@ -266,6 +277,7 @@ std::string DaemonSocket::expect(const RunId& run, Fence fence, std::string toke
         token = random_hex(token_bytes);
     }
     state_->expected[run.str()] = Expected{fence, token};
+    asio::post(state_->executor, [state = state_] { state->take_waiting(); }); // the owner is not done yet
     return token;
 }
 
@@ -295,20 +307,6 @@ void DaemonSocket::forget(const RunId& run) {
             connection->socket.close(ignored);
         }
     }
-}
-
-std::string read_launch_token(const fs::path& job_file) {
-    const auto text = read_file(job_file);
-    if (!text) {
-        return "";
-    }
-    const auto document = proto::parse_json(*text);
-    if (!document || !document->is_object()) {
-        return "";
-    }
-    std::vector<Fault> faults;
-    proto::JsonReader reader(*document, "", faults);
-    return reader.object("env").text("LINARITE_LAUNCH_TOKEN");
 }
 
 } // namespace linarite::agent

@@ -2,8 +2,7 @@
 // other nodes.
 #pragma once
 
-#include "common/error.hpp"
-#include "common/ids.hpp"
+#include "agent/launch/launch_request.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
 
@@ -17,20 +16,12 @@ namespace linarite::agent {
 namespace asio = boost::asio;
 namespace fs = std::filesystem;
 
-/// One daemon that mpirun wants.
-struct LaunchRequest {
-    RunId run;
-    Fence fence = 0;
-    std::string host; // the alias that mpirun knows the node by
-    std::string command;
-};
-
 /// Serves a Unix socket at a path that stays the same over restarts of the agent. Everything is told again after a
 /// restart: the launch agents ask anew, and the owner calls expect(), started() and ended() from what it knows.
 class DaemonSocket {
 public:
     /// Called for each request of an expected run with the right token that has not been answered with an end; again if
-    /// the same is asked again.
+    /// the same is asked again. One with a wrong token is refused; one of a run that is not expected waits until it is.
     using OnRequest = std::function<void(LaunchRequest)>;
 
     /// Listens below `agent_dir`, or in a folder of our own below /tmp if that path is too long for a socket.
@@ -42,14 +33,14 @@ public:
 
     /// For LINARITE_LAUNCH_SOCKET.
     [[nodiscard]] const std::string& path() const;
-    /// Takes requests of this run from now on. `token` "" makes one; after a restart give the one that the run was
-    /// launched with (read_launch_token). Gives the token.
+    /// Takes requests of this run from now on, and those that have come already. `token` "" makes one; after a restart
+    /// give the one that the run was launched with (read_launch_token). Gives the token.
     std::string expect(const RunId& run, Fence fence, std::string token = "");
     /// The daemon runs there: the launch agent may wait as long as it takes.
     void started(const RunId& run, const std::string& host);
     /// It has ended (or could not be started, with words for mpirun's log). Those that ask later are answered too.
     void ended(const RunId& run, const std::string& host, int exit_code, const std::string& message = "");
-    /// Requests of this run are refused, those that wait are dropped.
+    /// Requests of this run are not answered any more, connections of those that were taken are closed.
     void forget(const RunId& run);
 
 private:
@@ -57,8 +48,5 @@ private:
     explicit DaemonSocket(std::shared_ptr<State> state);
     std::shared_ptr<State> state_;
 };
-
-/// The token in a job file that an earlier agent process wrote; "" if there is none.
-std::string read_launch_token(const fs::path& job_file);
 
 } // namespace linarite::agent

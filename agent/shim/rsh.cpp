@@ -82,7 +82,7 @@ public:
             return 1;
         }
         heard_ = steady_ms();
-        while (steady_ms() - heard_ < patience_ms()) {
+        while (started_ || steady_ms() - heard_ < patience_ms()) {
             const int fd = connect_to(path);
             if (fd < 0 || !send_all(fd, request_)) {
                 problem_ = std::string("no agent at '") + path + "'";
@@ -154,7 +154,7 @@ private:
     std::string request_;
     std::string problem_;
     std::int64_t heard_ = 0; // when the agent last said something
-    bool started_ = false;   // the daemon is up over there: it may take as long as the run takes
+    bool started_ = false;   // the daemon is up over there: it, or an agent that is away, may take as long as the run
 };
 
 } // namespace

@@ -167,10 +167,12 @@ class Cluster:
     def survivors(self):
         return processes_with(str(self.data))
 
-    def kill(self):
-        """kill -9 of the coordinator; waits until its agents followed it."""
+    def kill(self, then=()):
+        """kill -9 of the coordinator and right after it of `then`; waits until its agents followed it."""
         agents = [pid for pid in children(self.process.pid) if " agent " in command_line(pid) + " "]
         self.process.kill()
+        for pid in then:
+            os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
         wait_until(lambda: not any(map(is_alive, agents)), "the agents of a killed 'up' end", 15)
         self.process = None

@@ -93,11 +93,24 @@ def test_a_killed_agent_goes_on_with_the_run(new_cluster, project, tmp_path):
     finish(cluster, run, go)
 
 
-@pytest.mark.xfail(
-    reason="about one time in ten the run ends as Failed when an agent and the coordinator are killed within milliseconds",
-    strict=False,
-)
-def test_an_mpi_run_outlives_both_kinds_of_death(new_cluster, project, tmp_path):
+def kill_agent_then_coordinator(cluster, name):
+    os.kill(cluster.agent_pid(name), signal.SIGKILL)
+    wait_until(lambda: cluster.agent_pid(name), "another agent is started in its place")
+    cluster.kill()
+
+
+def kill_both_at_once(cluster, name):
+    os.kill(cluster.agent_pid(name), signal.SIGKILL)
+    cluster.kill()
+
+
+def kill_coordinator_then_agent(cluster, name):
+    cluster.kill(then=[cluster.agent_pid(name)])
+
+
+@pytest.mark.parametrize("node", [0, 1], ids=["lead", "second"])
+@pytest.mark.parametrize("kill", [kill_agent_then_coordinator, kill_both_at_once, kill_coordinator_then_agent])
+def test_an_mpi_run_outlives_both_kinds_of_death(new_cluster, project, tmp_path, kill, node):
     cluster = new_cluster(nodes=2)
     script = """
 import os, sys, time
@@ -112,9 +125,7 @@ print("down")
         log = f"70_driver_log_{rank}.txt"
         wait_until(lambda log=log: b"up\n" in log_of(cluster, run, log), f"rank {rank} is up")
 
-    os.kill(cluster.agent_pid(row["nodes"][1]), signal.SIGKILL)
-    wait_until(lambda: cluster.agent_pid(row["nodes"][1]), "another agent is started in its place")
-    cluster.kill()
+    kill(cluster, row["nodes"][node])
     cluster.start()
 
     assert cluster.show(run)["status"] not in ("Failed", "Completed", "Canceled")
