@@ -320,6 +320,7 @@ LaunchOrder RunTask::launch_order() {
         order.launch_token = context_.daemons->expect(desired_.run, desired_.fence);
     }
     order.daemon_command = desired_.daemon_command;
+    order.grace = desired_.grace;
     order.cores = context_.cores;
     order.gpus = context_.gpus;
     return order;

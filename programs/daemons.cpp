@@ -27,6 +27,7 @@ struct DaemonOptions {
     std::string listen = "127.0.0.1:8443";
     int https_port = -1;
     int http_port = 8080;
+    int stop_grace = 30; // seconds
     std::vector<std::string> names;
     std::string log_level = "info";
     std::string join;
@@ -38,6 +39,8 @@ struct DaemonOptions {
     std::string azureml = "drop-in";
     bool local = false;
 };
+
+constexpr auto time_to_report_the_end = 90s; // once a stopped run was killed, until its node counts as lost
 
 int fail(const Error& error) {
     std::cerr << "linarite: " << error.detail() << '\n';
@@ -73,6 +76,8 @@ Result<server::Options> server_options(const DaemonOptions& daemon, const cli::G
     options.https_port = static_cast<unsigned short>(daemon.https_port >= 0 ? daemon.https_port : listen->second);
     options.http_port = static_cast<unsigned short>(daemon.http_port);
     options.names = daemon.names;
+    options.stop_grace = std::chrono::seconds(daemon.stop_grace);
+    options.limits.stop = options.stop_grace + time_to_report_the_end;
     options.version = global.version;
     return options;
 }
@@ -238,6 +243,11 @@ void add_server_options(CLI::App* command, DaemonOptions& daemon) {
         ->capture_default_str();
     command->add_option("--san", daemon.names, "Another host name or address that clients use (for the certificate)")
         ->type_name("NAME");
+    command
+        ->add_option("--stop-grace", daemon.stop_grace,
+                     "Seconds that a run has from SIGTERM to SIGKILL when it is cancelled or over its time limit")
+        ->check(CLI::Range(0, 3600))
+        ->capture_default_str();
     command->add_option("--log-level", daemon.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
         ->capture_default_str();

@@ -118,7 +118,7 @@ asio::awaitable<Result<http::Principal>> App::Parts::authenticate(std::string to
 }
 
 service::SchedulerSettings App::Parts::scheduler_settings() {
-    service::SchedulerSettings settings{options.limits, host_id(), {}, {}};
+    service::SchedulerSettings settings{options.limits, options.stop_grace, host_id(), {}, {}};
     settings.variables = [this](const store::RunRow& row) {
         const auto workspace = workspaces->find(row.workspace);
         return service::run_variables(row, workspace ? *workspace : workspaces->default_row());

@@ -25,6 +25,7 @@ struct Options {
     std::vector<std::string> names;        // more names for the certificate and the Host header
     std::string version;
     core::Limits limits;
+    Millis stop_grace{30'000}; // between TERM and KILL of a run that is stopped; limits.stop must be longer
     http::ServerLimits http_limits;
 };
 

@@ -117,6 +117,7 @@ Result<LaunchPlan> plan_launch(const LaunchOrder& order) {
     plan.job.facts_dir = order.facts_dir;
     plan.job.folders = {tmp_folder(order)};
     plan.job.log = log_lines(order, argv);
+    plan.job.grace = order.grace;
     if (order.definition.max_duration) {
         plan.job.limit = *order.definition.max_duration;
     }

@@ -33,6 +33,7 @@ struct LaunchOrder {
     std::string launch_socket;  // DaemonSocket::path(); lead node of an MPI run over several nodes
     std::string launch_token;   // that DaemonSocket::expect() gave or was given
     std::string daemon_command; // other nodes of an MPI run: DesiredRun::daemon_command
+    Millis grace{30'000};       // between TERM and KILL at the time limit
     int cores = 1;
     int gpus = 0;
 };

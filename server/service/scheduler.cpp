@@ -244,6 +244,7 @@ proto::DesiredRun Scheduler::describe(const core::Desired& desired) const {
     out.attempt = desired.attempt;
     out.want = static_cast<proto::Want>(desired.want);
     out.stop_reason = desired.stop_reason;
+    out.grace = settings_.stop_grace;
     out.node_index = desired.node_index;
     out.host_id = settings_.host_id;
     const auto found = active_.find(desired.run);

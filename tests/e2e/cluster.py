@@ -96,8 +96,9 @@ class Answer:
 class Cluster:
     """One data directory and, while it is up, the processes of `linarite up` on it."""
 
-    def __init__(self, nodes=2, slots=1, prefix=(), environment=None, binary=LINARITE, folder=None):
+    def __init__(self, nodes=2, slots=1, prefix=(), flags=(), environment=None, binary=LINARITE, folder=None):
         self.nodes, self.slots, self.prefix, self.binary = nodes, slots, list(prefix), pathlib.Path(binary)
+        self.flags = list(flags)  # of `up`
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="linarite-e2e-"))
         self.data = self.folder / "data"
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("LINARITE_", "AZUREML_", "OMPI_"))}
@@ -111,7 +112,7 @@ class Cluster:
     def start(self):
         output = open(self.folder / "up.log", "ab")
         arguments = ["up", "--nodes", self.nodes, "--slots", self.slots, "--data-dir", self.data]
-        arguments += ["--https-port", 0, "--http-port", 0]
+        arguments += ["--https-port", 0, "--http-port", 0, *self.flags]
         self.process = subprocess.Popen(
             [*self.prefix, self.binary, *map(str, arguments)],
             stdin=subprocess.DEVNULL,

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import time
 
 import pytest
 
@@ -148,6 +149,46 @@ def test_a_run_over_its_time_limit_is_stopped_and_says_so(cluster, project, job_
     assert "1 s" in run["outcome"]["message"] or "maxRunDurationSeconds" in run["outcome"]["message"]
     assert b"started" in cluster.driver_log(run["run_id"])
     assert processes_with(f"/work/{run['run_id']}") == {}
+
+
+DEAF = """
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, lambda *_: print("deaf to it", flush=True))
+deaf_child = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+child = subprocess.Popen([sys.executable, "-c", deaf_child])
+while True: child.wait()
+"""
+
+
+def outlive_sigterm(run, cluster):
+    """What is to be seen of a deaf script that was stopped with a grace of one second."""
+    assert run["status"] == "Canceled", run
+    assert b"deaf to it\n" in cluster.driver_log(run["run_id"]), "it was asked first"
+    assert run["outcome"]["signal"] == signal.SIGKILL
+    assert processes_with(f"/work/{run['run_id']}") == {}
+
+
+def test_a_script_that_ignores_sigterm_is_canceled_when_its_grace_is_over(new_cluster, project):
+    cluster = new_cluster(nodes=1, flags=["--stop-grace", 1])
+    run = cluster.submit(project(DEAF), "train.py")
+    cluster.wait_for(run, "Running")
+    wait_until(lambda: b"up\n" in cluster.driver_log(run), "it runs")
+
+    asked = time.monotonic()
+    cluster.cli("cancel", run)
+    row = cluster.wait_for_end(run)
+
+    assert 1 <= time.monotonic() - asked < 10
+    outlive_sigterm(row, cluster)
+
+
+def test_a_script_that_ignores_sigterm_is_ended_soon_after_its_time_limit(new_cluster, project, job_file):
+    cluster = new_cluster(nodes=1, flags=["--stop-grace", 1])
+
+    row = cluster.run(project(DEAF), flags=["--job", job_file(maxRunDurationSeconds=2)], deadline=20)
+
+    assert row["outcome"]["timed_out"] is True
+    outlive_sigterm(row, cluster)
 
 
 def test_what_a_script_sees(cluster, project, job_file):

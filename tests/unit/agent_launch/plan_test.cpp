@@ -113,6 +113,12 @@ TEST(LaunchPlan, TheTimeLimitIsTheLeads) {
     EXPECT_EQ(plan_launch(order)->job.limit, Millis(0));
 }
 
+TEST(LaunchPlan, TheGraceAtTheTimeLimitIsTheOneThatWasOrdered) {
+    auto order = mpi(2, 1);
+    order.grace = std::chrono::seconds(7);
+    EXPECT_EQ(plan_launch(order)->job.grace, Millis(7'000));
+}
+
 TEST(LaunchPlan, MpirunPlacesRanksNodeByNode) {
     const auto plan = plan_launch(mpi(3, 4));
 
