@@ -154,6 +154,9 @@ asio::awaitable<Result<void>> App::Parts::open() {
     snapshots = std::make_unique<service::Snapshots>(*store, clock, files, options.data);
     datastores = std::make_unique<service::Datastores>(*store, clock, files, options.data);
     nodes = std::make_unique<service::Nodes>(*store, *scheduler, clock);
+    if (auto done = co_await datastores->follow_data_dir(); !done) {
+        co_return done;
+    }
     if (auto done = co_await scheduler->restore(); !done) {
         co_return done;
     }

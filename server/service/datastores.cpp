@@ -1,14 +1,44 @@
 #include "server/service/datastores.hpp"
 
+#include <spdlog/spdlog.h>
+
 namespace linarite::service {
 namespace {
 
 constexpr std::size_t listed_files = 1'000'000;
 
+/// Whether the path is one that some data directory gives to a datastore of its own.
+bool was_home_of(const store::DatastoreRow& row) {
+    const fs::path path(row.path);
+    return path.filename() == row.name && path.parent_path().filename() == DataDir("").datastores().filename();
+}
+
 } // namespace
 
 Datastores::Datastores(store::Store& store, const Clock& clock, asio::thread_pool& pool, DataDir data)
     : store_(store), clock_(clock), pool_(pool), data_(std::move(data)) {}
+
+asio::awaitable<Result<void>> Datastores::follow_data_dir() {
+    auto move = [home = data_.datastores()](store::Tables& tables) -> Result<void> {
+        const auto rows = tables.list_datastores();
+        if (!rows) {
+            return rows.error();
+        }
+        std::error_code ec;
+        for (const store::DatastoreRow& row : *rows) {
+            const fs::path path = home / row.name;
+            if (row.path == path.string() || !was_home_of(row) || !fs::is_directory(path, ec)) {
+                continue;
+            }
+            if (auto moved = tables.move_datastore(row.name, path.string()); !moved) {
+                return moved;
+            }
+            spdlog::info("datastore found at a new place: datastore={} path={}", row.name, path.string());
+        }
+        return {};
+    };
+    co_return co_await store_.write(std::move(move));
+}
 
 asio::awaitable<Result<void>> Datastores::ensure_default() {
     const auto made = co_await create("workspaceblobstore", "", false);

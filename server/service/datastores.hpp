@@ -15,6 +15,9 @@ class Datastores {
 public:
     Datastores(store::Store& store, const Clock& clock, asio::thread_pool& pool, DataDir data);
 
+    /// A data directory may have been moved, or be a restored backup: its own datastores are where it is now. Call it
+    /// before anybody reads their paths.
+    asio::awaitable<Result<void>> follow_data_dir();
     /// Makes the default one, workspaceblobstore, if there is none.
     asio::awaitable<Result<void>> ensure_default();
     asio::awaitable<Result<std::vector<store::DatastoreRow>>> list();

@@ -122,6 +122,15 @@ Result<void> Tables::put_datastore(const DatastoreRow& row) {
     });
 }
 
+Result<void> Tables::move_datastore(const std::string& name, const std::string& path) {
+    return guarded("move a datastore", [&]() -> Result<void> {
+        if (Use(*statements_, "UPDATE datastores SET path = ? WHERE name = ?").bind(path, name).run() == 0) {
+            return Error(Errc::not_found, "datastore '" + name + "' not found");
+        }
+        return {};
+    });
+}
+
 Result<DatastoreRow> Tables::find_datastore(const std::string& name) {
     return guarded("find a datastore", [&]() -> Result<DatastoreRow> {
         Use query(*statements_, std::string(select_datastores) + "WHERE name = ?");

@@ -296,6 +296,7 @@ public:
 
     // datastores ------------------------------------------------------------------------------------------------------
     Result<void> put_datastore(const DatastoreRow& row); // conflict if the name exists with another path
+    Result<void> move_datastore(const std::string& name, const std::string& path); // not_found
     Result<DatastoreRow> find_datastore(const std::string& name);
     Result<std::vector<DatastoreRow>> list_datastores();
     Result<void> remove_datastore(const std::string& name); // its files stay

@@ -41,6 +41,31 @@ def test_a_backup_taken_while_a_run_is_on_is_complete(new_cluster, project, tmp_
     assert "kept" in (backup / "runs" / done / "azureml-logs/70_driver_log.txt").read_text()
 
 
+def test_a_cluster_started_on_a_backup_goes_on_with_its_history_and_its_own_data(new_cluster, project, tmp_path):
+    cluster = new_cluster(nodes=1)
+    run = cluster.run(project("print('kept')"), "train.py")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "small.txt").write_text("small")
+    cluster.cli("datastore", "create", "corpus", "--path", tmp_path / "elsewhere")
+    cluster.cli("datastore", "upload", "workspaceblobstore", tmp_path / "small.txt")
+    copy = tmp_path / "copy/data"
+    copy.parent.mkdir()
+    cluster.cli("backup", copy)
+    cluster.stop()
+
+    restored = new_cluster(nodes=1, folder=copy.parent)
+
+    assert restored.show(run["run_id"]) == run
+    assert b"kept" in restored.driver_log(run["run_id"])
+    paths = {row["name"]: row["path"] for row in restored.get("/api/v1/datastores").json()["datastores"]}
+    assert paths == {
+        "corpus": str(tmp_path / "elsewhere"),
+        "workspaceblobstore": str(copy / "datastores/workspaceblobstore"),
+    }
+    again = restored.submit(project("print('again')"), "train.py", run=f"{run['run_id']}-again")
+    assert restored.wait_for_end(again)["status"] == "Completed"
+
+
 def test_a_backup_never_overwrites(cluster, tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there/file").write_text("precious")

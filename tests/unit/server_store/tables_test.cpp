@@ -493,6 +493,21 @@ TEST_F(TablesTest, ADatastoreKeepsItsPath) {
     EXPECT_EQ(tables_.find_datastore("other").error().code(), Errc::not_found);
 }
 
+TEST_F(TablesTest, AMovedDatastoreDiffersInItsPathAlone) {
+    ASSERT_TRUE(tables_.put_datastore({"data", "/a", true, true, t0}));
+    ASSERT_TRUE(tables_.put_datastore({"other", "/o", false, false, t0}));
+
+    ASSERT_TRUE(tables_.move_datastore("data", "/b"));
+
+    const auto found = tables_.find_datastore("data");
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->path, "/b");
+    EXPECT_TRUE(found->shared && found->is_default);
+    EXPECT_EQ(found->created, t0);
+    EXPECT_EQ(tables_.find_datastore("other")->path, "/o");
+    EXPECT_EQ(tables_.move_datastore("no such", "/c").error().code(), Errc::not_found);
+}
+
 TEST_F(TablesTest, OneDatastoreIsTheDefault) {
     ASSERT_TRUE(tables_.put_datastore({"b", "/b", false, true, t0, "", ""}));
     ASSERT_TRUE(tables_.put_datastore({"a", "/a", false, true, t0, "", ""}));
