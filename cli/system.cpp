@@ -23,6 +23,10 @@ Result<int> backup(CommandContext& context, const BackupOptions& options) {
     }
     write_out(text(*answer, "directory") + "\n");
     context.notice(format_bytes(static_cast<std::uint64_t>(number(*answer, "bytes"))));
+    for (const Json& datastore : answer->value("not_copied", Json::array())) {
+        context.notice("not copied: datastore '" + text(datastore, "name") + "', registered from " +
+                       text(datastore, "path"));
+    }
     return exit_ok;
 }
 
@@ -55,10 +59,11 @@ int version(const GlobalOptions& options) {
 } // namespace
 
 void add_system_commands(CLI::App& app, GlobalOptions& options, Chosen& chosen) {
-    CLI::App& command =
-        add_command(app, "backup", "Copy the history and all files while the coordinator runs\n  linarite backup DIR",
-                    "DIR is on the coordinator's host and must not exist yet.\n\nExample:\n"
-                    "  linarite backup /srv/backup/linarite-2026-11-23");
+    CLI::App& command = add_command(
+        app, "backup", "Copy the history and all files while the coordinator runs\n  linarite backup DIR",
+        "DIR is on the coordinator's host and must not exist yet. Datastores registered from elsewhere (datastore "
+        "create --path)\nare not copied, but named, here and in DIR/not-copied.txt.\n\nExample:\n"
+        "  linarite backup /srv/backup/linarite-2026-11-23");
     const auto given = std::make_shared<BackupOptions>();
     command.add_option("DIR", given->directory, "new directory")->required()->type_name("");
     command.callback([&options, &chosen, given] {

@@ -91,9 +91,13 @@ asio::awaitable<void> backup(ApiPtr api, Exchange& exchange) {
     if (!faults.empty()) {
         co_return co_await exchange.reply_error(Error(std::move(faults)));
     }
-    const auto bytes = co_await service::back_up(api->store, api->pool, api->data, directory);
-    co_await reply(exchange, bytes, [&](std::uint64_t count) {
-        return Json{{"directory", directory}, {"bytes", count}};
+    const auto report = co_await service::back_up(api->store, api->datastores, api->data, directory);
+    co_await reply(exchange, report, [&](const service::BackupReport& done) {
+        Json not_copied = Json::array();
+        for (const store::DatastoreRow& row : done.not_copied) {
+            not_copied.push_back(Json{{"name", row.name}, {"path", row.path}});
+        }
+        return Json{{"directory", directory}, {"bytes", done.bytes}, {"not_copied", std::move(not_copied)}};
     });
 }
 

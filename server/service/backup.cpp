@@ -18,7 +18,20 @@ Result<void> copy_tree(const fs::path& from, const fs::path& to) {
     return {};
 }
 
-Result<std::uint64_t> copy_files(const DataDir& data, const DataDir& to) {
+using Rows = std::vector<store::DatastoreRow>;
+
+Result<void> write_not_copied(const DataDir& to, const Rows& rows) {
+    if (rows.empty()) {
+        return {};
+    }
+    std::string text = "# Datastores that this backup does not hold: their files are where they were registered.\n";
+    for (const store::DatastoreRow& row : rows) {
+        text += row.name + '\t' + row.path + '\n';
+    }
+    return write_file_durably(to.root() / "not-copied.txt", text, 0600);
+}
+
+Result<std::uint64_t> copy_files(const DataDir& data, const DataDir& to, const Rows& elsewhere) {
     const std::pair<fs::path, fs::path> parts[] = {
         {data.snapshots(), to.snapshots()},   {data.runs(), to.runs()},
         {data.datastores(), to.datastores()}, {data.tls(), to.tls()},
@@ -28,6 +41,9 @@ Result<std::uint64_t> copy_files(const DataDir& data, const DataDir& to) {
         if (auto copied = copy_tree(from, target); !copied) {
             return copied.error();
         }
+    }
+    if (auto written = write_not_copied(to, elsewhere); !written) {
+        return written.error();
     }
     if (auto synced = artifacts::sync_all(to.root()); !synced) {
         return synced.error();
@@ -44,8 +60,8 @@ Result<std::uint64_t> copy_files(const DataDir& data, const DataDir& to) {
 
 } // namespace
 
-asio::awaitable<Result<std::uint64_t>> back_up(store::Store& store, asio::thread_pool& pool, DataDir data,
-                                               std::string directory) {
+asio::awaitable<Result<BackupReport>> back_up(store::Store& store, Datastores& datastores, DataDir data,
+                                              std::string directory) {
     const DataDir to{fs::path(directory)};
     auto make = [to]() -> Result<void> {
         std::error_code ec;
@@ -55,14 +71,22 @@ asio::awaitable<Result<std::uint64_t>> back_up(store::Store& store, asio::thread
         }
         return make_folders(to.root(), 0700);
     };
-    if (auto made = co_await on_pool(pool, std::move(make)); !made) {
+    if (auto made = co_await on_pool(datastores.pool(), std::move(make)); !made) {
         co_return made.error();
     }
     if (auto copied = co_await store.backup(to.history().string()); !copied) {
         co_return copied.error();
     }
-    auto files = [data, to] { return copy_files(data, to); };
-    co_return co_await on_pool(pool, std::move(files));
+    auto elsewhere = co_await datastores.elsewhere(); // after the database: all that it names are among them
+    if (!elsewhere) {
+        co_return elsewhere.error();
+    }
+    auto files = [data, to, rows = *elsewhere] { return copy_files(data, to, rows); };
+    const auto bytes = co_await on_pool(datastores.pool(), std::move(files));
+    if (!bytes) {
+        co_return bytes.error();
+    }
+    co_return BackupReport{*bytes, std::move(*elsewhere)};
 }
 
 } // namespace linarite::service

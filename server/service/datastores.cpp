@@ -52,6 +52,16 @@ asio::awaitable<Result<std::vector<store::DatastoreRow>>> Datastores::list() {
     co_return co_await store_.read([](store::Tables& tables) { return tables.list_datastores(); });
 }
 
+asio::awaitable<Result<std::vector<store::DatastoreRow>>> Datastores::elsewhere() {
+    auto rows = co_await list();
+    if (rows) {
+        std::erase_if(*rows, [home = data_.datastores()](const store::DatastoreRow& row) {
+            return row.path == (home / row.name).string();
+        });
+    }
+    co_return rows;
+}
+
 asio::awaitable<Result<store::DatastoreRow>> Datastores::find(std::string name) {
     co_return co_await store_.read([name](store::Tables& tables) { return tables.find_datastore(name); });
 }

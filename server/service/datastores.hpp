@@ -21,6 +21,8 @@ public:
     /// Makes the default one, workspaceblobstore, if there is none.
     asio::awaitable<Result<void>> ensure_default();
     asio::awaitable<Result<std::vector<store::DatastoreRow>>> list();
+    /// Those whose directories are not ours: registered by path.
+    asio::awaitable<Result<std::vector<store::DatastoreRow>>> elsewhere();
     asio::awaitable<Result<store::DatastoreRow>> find(std::string name);
     /// `path` "" is a directory of our own. A given one must be an existing absolute directory. The same again is no
     /// error.

@@ -41,6 +41,32 @@ def test_a_backup_taken_while_a_run_is_on_is_complete(new_cluster, project, tmp_
     assert "kept" in (backup / "runs" / done / "azureml-logs/70_driver_log.txt").read_text()
 
 
+def test_a_backup_names_the_datastores_that_it_leaves_out(new_cluster, tmp_path):
+    cluster = new_cluster(nodes=1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "big.bin").write_text("big")
+    (tmp_path / "small.txt").write_text("small")
+    cluster.cli("backup", tmp_path / "whole")
+    cluster.cli("datastore", "create", "corpus", "--path", elsewhere)
+    cluster.cli("datastore", "create", "ours")
+    cluster.cli("datastore", "upload", "ours", tmp_path / "small.txt")
+
+    said = cluster.cli("backup", tmp_path / "first")
+    document = cluster.json("backup", tmp_path / "second")
+
+    assert said.stdout == f"{tmp_path / 'first'}\n"
+    left_out = [line for line in said.stderr.splitlines() if "not copied" in line]
+    assert left_out == [f"not copied: datastore 'corpus', registered from {elsewhere}"]
+    assert document["not_copied"] == [{"name": "corpus", "path": str(elsewhere)}]
+    for backup in (tmp_path / "first", tmp_path / "second"):
+        lines = (backup / "not-copied.txt").read_text().splitlines()
+        assert lines[1:] == [f"corpus\t{elsewhere}"]
+        assert (backup / "datastores/ours/small.txt").read_text() == "small"
+        assert not list(backup.rglob("big.bin"))
+    assert not (tmp_path / "whole/not-copied.txt").exists()
+
+
 def test_a_cluster_started_on_a_backup_goes_on_with_its_history_and_its_own_data(new_cluster, project, tmp_path):
     cluster = new_cluster(nodes=1)
     run = cluster.run(project("print('kept')"), "train.py")
