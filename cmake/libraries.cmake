@@ -9,6 +9,7 @@ find_package(spdlog 1.10 REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(LibArchive REQUIRED)
+find_path(LINARITE_RAPIDJSON rapidjson/reader.h REQUIRED) # headers alone, in the compiler's own path
 find_package(prometheus-cpp REQUIRED)
 
 # Asio, Beast and Process v2 compiled once; every user sees declarations alone.
