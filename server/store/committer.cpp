@@ -23,9 +23,9 @@ constexpr int pages_when_busy = 16'000; // 64 MB of log
 
 } // namespace
 
-Result<void> run_guest(QueuedJob& job, Tables& tables) {
+Result<void> run_guest(QueuedJob& job) {
     try {
-        return job.work(tables);
+        return job.work();
     } catch (const std::exception& failure) {
         spdlog::error("a work of the store threw: what=\"{}\"", failure.what());
         return Error(Errc::internal, std::string("unexpected failure in the store: ") + failure.what());
@@ -57,7 +57,7 @@ void Committer::run(std::vector<QueuedJob>& batch) {
     }
     for (QueuedJob& job : batch) {
         if (job.work && job.outside) {
-            job.outcome = run_guest(job, tables_);
+            job.outcome = run_guest(job);
         }
     }
 }
@@ -102,7 +102,7 @@ void Committer::run_one(QueuedJob& job, bool alone) {
             return;
         }
     }
-    job.outcome = run_guest(job, tables_);
+    job.outcome = run_guest(job);
     if (alone || sqlite3_get_autocommit(db_.getHandle()) != 0) {
         return;
     }

@@ -15,7 +15,7 @@ namespace linarite::store {
 /// Group commit on one connection.
 class Committer {
 public:
-    explicit Committer(SQLite::Database& db) : db_(db), tables_(db) {}
+    explicit Committer(SQLite::Database& db) : db_(db) {}
 
     /// Runs all works in one transaction and sets their outcomes, after COMMIT returned. A work that fails is undone
     /// alone. If the disk is full, all are undone and have no_space. If COMMIT fails otherwise, the process ends here.
@@ -32,13 +32,12 @@ private:
     void roll_back();
 
     SQLite::Database& db_;
-    Tables tables_;
     std::atomic<std::uint64_t> commits_{0};
     std::atomic<std::uint64_t> works_{0};
 };
 
 /// Runs one work as a guest of the store: its exceptions become errors.
-Result<void> run_guest(QueuedJob& job, Tables& tables);
+Result<void> run_guest(QueuedJob& job);
 
 /// Moves committed pages from the write-ahead log into the database, when nobody waits. Used by the writer's thread.
 class Checkpointer {

@@ -43,7 +43,7 @@ Result<void> check(SQLite::Database& db, const std::string& path) {
     return {};
 }
 
-Result<std::unique_ptr<SQLite::Database>> open_and_migrate(const std::string& path) {
+Result<std::unique_ptr<SQLite::Database>> open_and_migrate(const std::string& path, const Schema& schema) {
     const bool on_disk = path != ":memory:";
     const bool clean = !on_disk || closed_cleanly(path);
     auto db = std::make_unique<SQLite::Database>(
@@ -55,14 +55,14 @@ Result<std::unique_ptr<SQLite::Database>> open_and_migrate(const std::string& pa
             return Error(Errc::internal,
                          "the file system does not allow a write-ahead log (journal mode " + mode + ")");
         }
-        db->exec("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0");
+        db->exec(std::string("PRAGMA wal_autocheckpoint = 0; PRAGMA synchronous = ") + schema.synchronous);
     }
     if (!clean) {
         if (auto sound = check(*db, path); !sound) {
             return sound.error();
         }
     }
-    if (auto migrated = migrate(*db); !migrated) {
+    if (auto migrated = migrate(*db, schema); !migrated) {
         return migrated.error();
     }
     if (on_disk) {
@@ -76,12 +76,12 @@ Result<std::unique_ptr<SQLite::Database>> open_and_migrate(const std::string& pa
 
 } // namespace
 
-Result<std::unique_ptr<SQLite::Database>> open_writer(const std::string& path) {
-    auto db = guarded("open", [&] { return open_and_migrate(path); });
+Result<std::unique_ptr<SQLite::Database>> open_writer(const std::string& path, const Schema& schema) {
+    auto db = guarded("open", [&] { return open_and_migrate(path, schema); });
     if (!db) {
         return db.error().within("database '" + path + "'");
     }
-    spdlog::info("database open: path={} sqlite={} schema={}", path, sqlite3_libversion(), schema_version());
+    spdlog::info("database open: path={} sqlite={} schema={}", path, sqlite3_libversion(), schema.steps.size());
     return db;
 }
 

@@ -1,7 +1,7 @@
 // server/store/job_thread.hpp: a thread that works off batches of jobs, and how their answers get home.
 #pragma once
 
-#include "server/store/tables.hpp"
+#include "common/error.hpp"
 
 #include <condition_variable>
 #include <functional>
@@ -13,7 +13,7 @@ namespace linarite::store {
 
 /// One work in the queue. Without a work it is a marker: it is answered once all before it are done.
 struct QueuedJob {
-    std::function<Result<void>(Tables&)> work;
+    std::function<Result<void>()> work;
     std::function<void(Result<void>)> answer; // called once, on the job thread: it posts to who waits
     Result<void> outcome;
     bool outside = false; // of any transaction, after the batch's own

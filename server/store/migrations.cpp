@@ -1,9 +1,6 @@
 // Numbered steps, forward only. A step that was released is never changed: write the next one.
 #include "server/store/connection.hpp"
-#include "server/store/statements.hpp"
-
-#include <SQLiteCpp/Database.h>
-#include <SQLiteCpp/Transaction.h>
+#include "server/store/tables.hpp"
 
 #include <array>
 
@@ -277,31 +274,21 @@ constexpr std::array steps{step_1, step_2};
 
 } // namespace
 
+const Schema& history_schema() {
+    static constexpr Schema schema{steps, "FULL"};
+    return schema;
+}
+
 int schema_version() {
     return static_cast<int>(steps.size());
 }
 
 Result<void> migrate(SQLite::Database& db) {
-    return migrate_up_to(db, schema_version());
+    return migrate(db, history_schema());
 }
 
 Result<void> migrate_up_to(SQLite::Database& db, int last) {
-    return guarded("migrate the database", [&db, last]() -> Result<void> {
-        const int found = db.execAndGet("PRAGMA user_version").getInt();
-        if (found > schema_version()) {
-            return Error(Errc::conflict, "the database has schema " + std::to_string(found) +
-                                             ", this program knows up to " + std::to_string(schema_version()) +
-                                             ": it is from a newer version");
-        }
-        for (std::size_t step = static_cast<std::size_t>(std::max(found, 0)); step < static_cast<std::size_t>(last);
-             ++step) {
-            SQLite::Transaction transaction(db, SQLite::TransactionBehavior::IMMEDIATE);
-            db.exec(steps.at(step));
-            db.exec("PRAGMA user_version = " + std::to_string(step + 1));
-            transaction.commit();
-        }
-        return {};
-    });
+    return migrate_up_to(db, history_schema(), last);
 }
 
 } // namespace linarite::store

@@ -26,6 +26,10 @@ std::int64_t Use::number() {
     return statement_.getColumn(column_++).getInt64();
 }
 
+double Use::real() {
+    return statement_.getColumn(column_++).getDouble();
+}
+
 bool Use::skip_null() {
     const bool null = statement_.isColumnNull(column_);
     column_ += null ? 1 : 0;

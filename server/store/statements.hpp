@@ -56,6 +56,7 @@ public:
     // the next column of the row -----------------------------------------------------------------------------------
     std::string text();
     std::int64_t number();
+    double real();
     int integer() { return static_cast<int>(number()); }
     bool flag() { return number() != 0; }
     /// All 64 bits, kept in SQLite's signed integer.
@@ -73,6 +74,7 @@ private:
     void bind_one(const std::string& value) { statement_.bind(++parameter_, value); }
     void bind_one(std::string_view value) { statement_.bind(++parameter_, std::string(value)); }
     void bind_one(const char* value) { statement_.bind(++parameter_, value); }
+    void bind_one(double value) { statement_.bind(++parameter_, value); }
     void bind_one(Time value) { bind_one(to_ms(value)); }
     void bind_one(Millis value) { bind_one(static_cast<std::int64_t>(value.count())); }
     void bind_one(core::RunStatus value) { bind_one(core::to_wire(value)); }

@@ -369,7 +369,7 @@ TEST_F(StoreTest, TheLogIsFoldedInOnceItHasGrownAndNobodyWaits) {
 
 // ---- a full disk, and worse -----------------------------------------------------------------------------------------
 
-QueuedJob job(std::function<Result<void>(Tables&)> work) {
+QueuedJob job(std::function<Result<void>()> work) {
     return QueuedJob{std::move(work), nullptr, {}, false};
 }
 
@@ -377,13 +377,14 @@ TEST_F(StoreTest, AFullDiskFailsTheWholeBatchWithNoSpaceAndHealsWithRoom) {
     const auto db = open_writer(path_);
     ASSERT_TRUE(db);
     Committer committer(**db);
+    Tables tables(**db);
     (*db)->exec("PRAGMA max_page_count = " + std::to_string((*db)->execAndGet("PRAGMA page_count").getInt() + 2));
     RunRow large = run_row("large");
     large.definition = std::string(100'000, 'x');
     const auto batch = [&] {
         std::vector<QueuedJob> jobs;
-        jobs.push_back(job([](Tables& tables) { return tables.insert_run(run_row("small")); }));
-        jobs.push_back(job([&](Tables& tables) { return tables.insert_run(large); }));
+        jobs.push_back(job([&] { return tables.insert_run(run_row("small")); }));
+        jobs.push_back(job([&] { return tables.insert_run(large); }));
         committer.run(jobs);
         return std::array{jobs[0].outcome, jobs[1].outcome};
     };
@@ -408,8 +409,9 @@ TEST(StoreDeathTest, AFailedCommitEndsTheProcess) {
         const auto db = open_writer(":memory:");
         sqlite3_commit_hook((*db)->getHandle(), [](void*) { return 1; }, nullptr);
         Committer committer(**db);
+        Tables tables(**db);
         std::vector<QueuedJob> jobs;
-        jobs.push_back(job([](Tables& tables) { return tables.insert_run(run_row("r1")); }));
+        jobs.push_back(job([&] { return tables.insert_run(run_row("r1")); }));
         committer.run(jobs);
     };
 
