@@ -6,6 +6,7 @@
 #include "proto/json_reader.hpp"
 #include "server/azureml/api.hpp"
 #include "server/native/api.hpp"
+#include "server/service/metrics.hpp"
 #include "server/service/run_rows.hpp"
 
 #include <spdlog/spdlog.h>
@@ -30,12 +31,14 @@ struct App::Parts {
     unsigned short https_port = 0;
     asio::thread_pool files{1};
     std::unique_ptr<store::Store> store;
+    std::unique_ptr<store::MetricStore> metric_store;
     std::unique_ptr<service::Tokens> tokens;
     std::unique_ptr<service::Workspaces> workspaces;
     std::unique_ptr<service::Experiments> experiments;
     std::unique_ptr<service::Scheduler> scheduler;
     std::unique_ptr<service::Runs> runs;
     std::unique_ptr<service::RunHistory> history;
+    std::unique_ptr<service::Metrics> metrics;
     std::unique_ptr<service::RunStorage> storage;
     std::unique_ptr<service::Snapshots> snapshots;
     std::unique_ptr<service::Datastores> datastores;
@@ -137,6 +140,11 @@ asio::awaitable<Result<void>> App::Parts::open() {
         co_return opened.error();
     }
     store = std::move(*opened);
+    auto opened_metrics = store::MetricStore::open(options.data.metrics().string());
+    if (!opened_metrics) {
+        co_return opened_metrics.error();
+    }
+    metric_store = std::move(*opened_metrics);
     auto signing = service::Tokens::open(options.data.signing_key());
     if (!signing) {
         co_return signing.error();
@@ -150,6 +158,7 @@ asio::awaitable<Result<void>> App::Parts::open() {
     scheduler = std::make_unique<service::Scheduler>(loop, *store, clock, scheduler_settings());
     runs = std::make_unique<service::Runs>(*store, *scheduler, *workspaces, clock);
     history = std::make_unique<service::RunHistory>(*store, *runs, *scheduler, clock);
+    metrics = std::make_unique<service::Metrics>(*metric_store, *runs, clock);
     storage = std::make_unique<service::RunStorage>(*store, *scheduler, clock, files, options.data);
     snapshots = std::make_unique<service::Snapshots>(*store, clock, files, options.data);
     datastores = std::make_unique<service::Datastores>(*store, clock, files, options.data);
@@ -183,9 +192,9 @@ Result<void> App::Parts::listen() {
     if (!tls) {
         return tls.error();
     }
-    auto api = std::make_shared<native::Api>(
-        native::Api{*store, *scheduler, *runs, *storage, *snapshots, *datastores, *nodes, files, options.data,
-                    options.version, [this] { return join_template(); }, [this] { return server->counters(); }});
+    auto api = std::make_shared<native::Api>(native::Api{
+        *store, *metric_store, *metrics, *scheduler, *runs, *storage, *snapshots, *datastores, *nodes, files,
+        options.data, options.version, [this] { return join_template(); }, [this] { return server->counters(); }});
     http::Router router;
     native::add_routes(router, api);
     azureml::add_routes(router, std::make_shared<azureml::Api>(azureml::Api{*workspaces,
@@ -197,6 +206,7 @@ Result<void> App::Parts::listen() {
                                                                             *datastores,
                                                                             *nodes,
                                                                             *tokens,
+                                                                            *metrics,
                                                                             files,
                                                                             clock,
                                                                             admin_token,
@@ -293,6 +303,7 @@ asio::awaitable<void> App::stop() {
     fs::remove(parts_->options.data.endpoint(), ec);
     parts_->scheduler->stop();
     co_await parts_->server->stop(5s);
+    co_await parts_->metric_store->flushed();
     co_await parts_->store->flushed();
     parts_->files.join();
     spdlog::info("coordinator stopped");

@@ -41,6 +41,7 @@ struct Api {
     service::Datastores& datastores;
     service::Nodes& nodes;
     service::Tokens& tokens;
+    service::Metrics& metrics;
     asio::thread_pool& pool;
     const Clock& clock;
     std::string admin_token;                     // what a client's secret is compared with

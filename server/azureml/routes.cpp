@@ -37,6 +37,7 @@ void add_unknown_routes(http::Router& router, const ApiPtr& api) {
 }
 
 void add_routes(http::Router& router, const ApiPtr& api) {
+    add_metric_routes(router, api);
     add_unknown_routes(router, api);
 }
 

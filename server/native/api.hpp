@@ -6,6 +6,7 @@
 #include "server/http/router.hpp"
 #include "server/http/server.hpp"
 #include "server/service/datastores.hpp"
+#include "server/service/metrics.hpp"
 #include "server/service/nodes.hpp"
 #include "server/service/run_storage.hpp"
 #include "server/service/runs.hpp"
@@ -23,6 +24,8 @@ using Json = nlohmann::json;
 /// Everything that handlers call. All of it outlives the server.
 struct Api {
     store::Store& store;
+    store::MetricStore& metric_store;
+    service::Metrics& metrics;
     service::Scheduler& scheduler;
     service::Runs& runs;
     service::RunStorage& storage;
@@ -44,6 +47,7 @@ void add_routes(http::Router& router, const std::shared_ptr<Api>& api);
 // One function per family, each in a file of its own.
 void add_run_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_follow_route(http::Router& router, const std::shared_ptr<Api>& api);
+void add_metric_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_file_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_snapshot_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_node_routes(http::Router& router, const std::shared_ptr<Api>& api);

@@ -113,6 +113,7 @@ std::string query(const http::Exchange& exchange, const std::string& name) {
 void add_routes(http::Router& router, const std::shared_ptr<Api>& api) {
     add_run_routes(router, api);
     add_follow_route(router, api);
+    add_metric_routes(router, api);
     add_file_routes(router, api);
     add_snapshot_routes(router, api);
     add_node_routes(router, api);

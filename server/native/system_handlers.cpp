@@ -91,7 +91,8 @@ asio::awaitable<void> backup(ApiPtr api, Exchange& exchange) {
     if (!faults.empty()) {
         co_return co_await exchange.reply_error(Error(std::move(faults)));
     }
-    const auto report = co_await service::back_up(api->store, api->datastores, api->data, directory);
+    const auto report =
+        co_await service::back_up({api->store, api->metric_store}, api->datastores, api->data, directory);
     co_await reply(exchange, report, [&](const service::BackupReport& done) {
         Json not_copied = Json::array();
         for (const store::DatastoreRow& row : done.not_copied) {

@@ -35,7 +35,7 @@ Result<std::uint64_t> copy_files(const DataDir& data, const DataDir& to, const R
     const std::pair<fs::path, fs::path> parts[] = {
         {data.snapshots(), to.snapshots()},   {data.runs(), to.runs()},
         {data.datastores(), to.datastores()}, {data.tls(), to.tls()},
-        {data.token(), to.token()},
+        {data.token(), to.token()},           {data.signing_key(), to.signing_key()},
     };
     for (const auto& [from, target] : parts) {
         if (auto copied = copy_tree(from, target); !copied) {
@@ -60,7 +60,7 @@ Result<std::uint64_t> copy_files(const DataDir& data, const DataDir& to, const R
 
 } // namespace
 
-asio::awaitable<Result<BackupReport>> back_up(store::Store& store, Datastores& datastores, DataDir data,
+asio::awaitable<Result<BackupReport>> back_up(Databases databases, Datastores& datastores, DataDir data,
                                               std::string directory) {
     const DataDir to{fs::path(directory)};
     auto make = [to]() -> Result<void> {
@@ -74,7 +74,11 @@ asio::awaitable<Result<BackupReport>> back_up(store::Store& store, Datastores& d
     if (auto made = co_await on_pool(datastores.pool(), std::move(make)); !made) {
         co_return made.error();
     }
-    if (auto copied = co_await store.backup(to.history().string()); !copied) {
+    if (auto copied = co_await databases.history.backup(to.history().string()); !copied) {
+        co_return copied.error();
+    }
+    // second: what a run of the copy had logged is in it, too
+    if (auto copied = co_await databases.metrics.backup(to.metrics().string()); !copied) {
         co_return copied.error();
     }
     auto elsewhere = co_await datastores.elsewhere(); // after the database: all that it names are among them
