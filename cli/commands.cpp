@@ -57,6 +57,7 @@ void add_client_commands(CLI::App& app, GlobalOptions& options, std::function<in
     add_runs_command(app, options, chosen);
     add_show_commands(app, options, chosen);
     add_logs_command(app, options, chosen);
+    add_metrics_command(app, options, chosen);
     add_download_command(app, options, chosen);
     const auto add_global = [&](CLI::App* command) {
         add_global_options(*command, options);
@@ -64,7 +65,7 @@ void add_client_commands(CLI::App& app, GlobalOptions& options, std::function<in
             add_global_options(*inner, options);
         }
     };
-    for (const char* name : {"submit", "runs", "show", "explain", "cancel", "logs", "download"}) {
+    for (const char* name : {"submit", "runs", "show", "explain", "cancel", "logs", "metrics", "download"}) {
         add_global(app.get_subcommand(name)->group(runs_group));
     }
     add_datastore_command(app, options, chosen);

@@ -12,6 +12,7 @@ void add_submit_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_runs_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_show_commands(CLI::App& app, GlobalOptions& options, Chosen& chosen); // show, explain, cancel
 void add_logs_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
+void add_metrics_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_download_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_nodes_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_datastore_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
