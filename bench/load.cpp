@@ -1,9 +1,14 @@
 // bench/load.cpp: load on a running coordinator over its HTTP API, with many connections from one thread. Prints one
 // JSON document.
 //
-//   linarite-load URL TOKEN submit CLIENTS COUNT BODY      POST BODY to /api/v1/runs COUNT times over CLIENTS
-//   connections linarite-load URL TOKEN complete CLIENTS COUNT BODY    the same, then waits until all of them are
-//   terminal linarite-load URL TOKEN get CLIENTS COUNT TARGET       GET TARGET
+//   linarite-load URL TOKEN submit CLIENTS COUNT BODY
+//       POST BODY to /api/v1/runs COUNT times over CLIENTS connections
+//   linarite-load URL TOKEN complete CLIENTS COUNT BODY
+//       the same, then waits until all of them are terminal
+//   linarite-load URL TOKEN get CLIENTS COUNT TARGET
+//       GET TARGET
+//   linarite-load URL TOKEN metrics CLIENTS COUNT TARGET
+//       POST a batch of one value of the metric "acc" to TARGET: 0, 1, ... COUNT - 1
 #include "client/http_client.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -36,18 +41,29 @@ struct Load {
     std::string method;
     std::string target;
     Json body;
+    bool metrics = false; // each call has a body of its own
     int left = 0;
     int failed = 0;
     std::string first_failure;
     std::vector<double> latencies;
     std::string newest; // a run id, to wait for
 
+    static Json metric_batch(int number) {
+        const Json point{{"metricId", "load-" + std::to_string(number)}, {"data", {{"acc", number + 0.5}}}};
+        return Json{{"values", Json::array({Json{{"name", "acc"},
+                                                 {"columns", {{"acc", "double"}}},
+                                                 {"value", Json::array({point})},
+                                                 {"properties", {{"uxMetricType", "azureml.v1.scalar"}}}}})},
+                    {"reportErrors", true}};
+    }
+
     asio::awaitable<void> client_loop() {
         HttpClient client(io.get_executor(), address);
         while (left > 0) {
             --left;
             const auto start = SteadyClock::now();
-            const auto answer = co_await client.call(method, target, body);
+            const Json sent = metrics ? metric_batch(left) : body;
+            const auto answer = co_await client.call(method, target, sent);
             latencies.push_back(ms_since(start));
             if (!answer) {
                 ++failed;
@@ -88,15 +104,17 @@ double quantile(const std::vector<double>& sorted, double q) {
 
 int main(int argc, char** argv) {
     if (argc != 7) {
-        std::cerr << "usage: linarite-load URL TOKEN submit|complete|get CLIENTS COUNT BODY|TARGET\n";
+        std::cerr << "usage: linarite-load URL TOKEN submit|complete|get|metrics CLIENTS COUNT BODY|TARGET\n";
         return 2;
     }
     const std::string mode = argv[3];
     Load load;
     load.address = Address{argv[1], argv[2], ""};
     load.method = mode == "get" ? "GET" : "POST";
-    load.target = mode == "get" ? argv[6] : "/api/v1/runs";
-    load.body = mode == "get" ? Json() : Json::parse(argv[6]);
+    load.metrics = mode == "metrics";
+    const bool to_target = mode == "get" || load.metrics;
+    load.target = to_target ? argv[6] : "/api/v1/runs";
+    load.body = to_target ? Json() : Json::parse(argv[6]);
     const int clients = std::stoi(argv[4]);
     const int count = std::stoi(argv[5]);
     load.left = count;
