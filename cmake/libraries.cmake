@@ -11,6 +11,7 @@ find_package(yaml-cpp REQUIRED)
 find_package(LibArchive REQUIRED)
 find_path(LINARITE_RAPIDJSON rapidjson/reader.h REQUIRED) # headers alone, in the compiler's own path
 find_package(prometheus-cpp REQUIRED)
+find_package(pugixml REQUIRED)
 
 # Asio, Beast and Process v2 compiled once; every user sees declarations alone.
 add_library(linarite_boost STATIC ${CMAKE_SOURCE_DIR}/cmake/boost_src.cpp)

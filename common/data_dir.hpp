@@ -26,6 +26,8 @@ public:
     [[nodiscard]] fs::path metrics() const { return root_ / "metrics.db"; }
     [[nodiscard]] fs::path tls() const { return root_ / "tls"; }
     [[nodiscard]] fs::path snapshots() const { return root_ / "snapshots"; }
+    [[nodiscard]] fs::path zips() const { return root_ / "zips"; }     // of snapshots, made when asked for
+    [[nodiscard]] fs::path blocks() const { return root_ / "blocks"; } // of files that are sent in pieces
     [[nodiscard]] fs::path runs() const { return root_ / "runs"; }
     [[nodiscard]] fs::path run(const RunId& id) const { return runs() / id.str(); }
     [[nodiscard]] fs::path datastores() const { return root_ / "datastores"; }

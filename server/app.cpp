@@ -5,6 +5,7 @@
 #include "common/host.hpp"
 #include "proto/json_reader.hpp"
 #include "server/azureml/api.hpp"
+#include "server/blob/api.hpp"
 #include "server/native/api.hpp"
 #include "server/service/metrics.hpp"
 #include "server/service/run_rows.hpp"
@@ -41,6 +42,7 @@ struct App::Parts {
     std::unique_ptr<service::Metrics> metrics;
     std::unique_ptr<service::RunStorage> storage;
     std::unique_ptr<service::Snapshots> snapshots;
+    std::unique_ptr<service::BlobUploads> uploads;
     std::unique_ptr<service::Datastores> datastores;
     std::unique_ptr<service::Nodes> nodes;
     std::unique_ptr<http::Server> server;
@@ -58,6 +60,8 @@ namespace {
 
 // The SDK fetches a new one shortly before the end; what counts is that the run is alive.
 constexpr Millis run_token_life = 24h;
+// What a client began to send and then forgot.
+constexpr Millis block_life = 24h;
 
 Result<void> make_data_folders(const DataDir& data) {
     if (auto made = make_folders(data.root(), 0700); !made) {
@@ -161,6 +165,7 @@ asio::awaitable<Result<void>> App::Parts::open() {
     metrics = std::make_unique<service::Metrics>(*metric_store, *runs, clock);
     storage = std::make_unique<service::RunStorage>(*store, *scheduler, clock, files, options.data);
     snapshots = std::make_unique<service::Snapshots>(*store, clock, files, options.data);
+    uploads = std::make_unique<service::BlobUploads>(*store, clock, files, options.data);
     datastores = std::make_unique<service::Datastores>(*store, clock, files, options.data);
     nodes = std::make_unique<service::Nodes>(*store, *scheduler, clock);
     if (auto done = co_await datastores->follow_data_dir(); !done) {
@@ -172,6 +177,12 @@ asio::awaitable<Result<void>> App::Parts::open() {
     if (auto done = co_await nodes->restore(); !done) {
         co_return done;
     }
+    auto clean = [this]() -> Result<void> {
+        artifacts::BlockFolder(options.data.blocks()).drop_older(clock.now() - block_life);
+        snapshots->clean_up_zips();
+        return {};
+    };
+    co_await on_pool(files, std::move(clean));
     co_return co_await datastores->ensure_default();
 }
 
@@ -205,6 +216,7 @@ Result<void> App::Parts::listen() {
                                                                             *snapshots,
                                                                             *datastores,
                                                                             *nodes,
+                                                                            *uploads,
                                                                             *tokens,
                                                                             *metrics,
                                                                             files,
@@ -212,6 +224,9 @@ Result<void> App::Parts::listen() {
                                                                             admin_token,
                                                                             [this] { return https_port; },
                                                                             {}}));
+    blob::add_routes(router, std::make_shared<blob::Api>(
+                                 blob::Api{*storage, *snapshots, *uploads, *datastores, *tokens, files, clock,
+                                           artifacts::BlockFolder(options.data.blocks())}));
     names.push_back(host_name());
     server = std::make_unique<http::Server>(
         loop, std::move(router), [this](std::string token) { return authenticate(std::move(token)); },

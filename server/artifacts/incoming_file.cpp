@@ -28,14 +28,37 @@ Result<void> IncomingFile::State::start(const std::string& in, mode_t mode) {
     return {};
 }
 
+std::string IncomingFile::State::place_of(const std::string& sha256) {
+    return "sha256/" + sha256.substr(0, 2) + "/" + sha256;
+}
+
+namespace {
+
+/// Like renameat, but fails with EEXIST if the new name is taken. Not every file system can do it in one step.
+int rename_to_new(int from_folder, const char* from, int to_folder, const char* to) {
+    const int done = ::renameat2(from_folder, from, to_folder, to, RENAME_NOREPLACE);
+    if (done == 0 || (errno != EINVAL && errno != ENOSYS)) {
+        return done;
+    }
+    return ::linkat(from_folder, from, to_folder, to, 0) == 0 ? ::unlinkat(from_folder, from, 0) : -1;
+}
+
+} // namespace
+
 Result<void> IncomingFile::State::rename_into_place() {
     const auto folder = make_parents(root.get(), target);
     if (!folder) {
         return folder.error();
     }
-    if (::renameat(root.get(), temporary.c_str(), folder->get(), std::string(leaf_of(target)).c_str()) == 0) {
+    const std::string leaf(leaf_of(target));
+    const int done = must_be_new ? rename_to_new(root.get(), temporary.c_str(), folder->get(), leaf.c_str())
+                                 : ::renameat(root.get(), temporary.c_str(), folder->get(), leaf.c_str());
+    if (done == 0) {
         committed = true;
         return {};
+    }
+    if (must_be_new && errno == EEXIST) {
+        return Error(Errc::conflict, "'" + target + "' exists already");
     }
     if (errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST) {
         return Error(Errc::conflict, "'" + target + "' is a folder");
@@ -68,6 +91,10 @@ std::string IncomingFile::sha256() const {
     return state_->hash.hex();
 }
 
+void IncomingFile::must_be_new() {
+    state_->must_be_new = true;
+}
+
 Result<void> IncomingFile::commit(bool sync) {
     State& state = *state_;
     if (state.committed) {
@@ -75,6 +102,9 @@ Result<void> IncomingFile::commit(bool sync) {
     }
     if (!state.expected.empty() && sha256() != state.expected) {
         return Error(Errc::conflict, "the bytes for '" + state.expected + "' have another SHA-256");
+    }
+    if (state.by_content) {
+        state.target = State::place_of(sha256());
     }
     if (sync) {
         must_sync(state.file.get(), state.target);

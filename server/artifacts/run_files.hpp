@@ -24,6 +24,8 @@ public:
     Result<void> append(std::string_view bytes);
     [[nodiscard]] std::uint64_t size() const;
     [[nodiscard]] std::string sha256() const; // of all bytes so far
+    /// From now on commit() is conflict if something of that name is there already, even if it came meanwhile.
+    void must_be_new();
     /// Into place; fsyncs file and folder unless `sync` is false (then the caller syncs many at once with sync_all).
     Result<void> commit(bool sync);
 

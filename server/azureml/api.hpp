@@ -40,6 +40,7 @@ struct Api {
     service::Snapshots& snapshots;
     service::Datastores& datastores;
     service::Nodes& nodes;
+    service::BlobUploads& uploads;
     service::Tokens& tokens;
     service::Metrics& metrics;
     asio::thread_pool& pool;

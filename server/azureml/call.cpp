@@ -15,17 +15,6 @@ std::string value_of(const std::map<std::string, std::string>& map, const std::s
     return found == map.end() ? "" : found->second;
 }
 
-/// A run's token reaches that run and the runs below it.
-asio::awaitable<bool> may_reach_run(Call call) {
-    const std::string run = call.parameter("run");
-    if (call.caller().role != http::Principal::Role::run || run.empty() || run == call.caller().name) {
-        co_return true;
-    }
-    const auto row = co_await call.api->runs.find(RunId(run));
-    // an unknown id may become a child of the caller: creating it is checked there
-    co_return row ? row->root.str() == call.caller().name : row.error().code() == Errc::not_found;
-}
-
 asio::awaitable<void> enter(ApiPtr api, http::Exchange& exchange, Handler handler) {
     Call call{std::move(api), &exchange, {}};
     if (const std::string name = call.parameter("workspace"); !name.empty()) {
@@ -36,8 +25,10 @@ asio::awaitable<void> enter(ApiPtr api, http::Exchange& exchange, Handler handle
         }
         call.workspace = std::move(*row);
     }
-    if (!co_await may_reach_run(call)) {
-        co_await reply_fault(call, Status::not_found, "UserError", "run '" + call.parameter("run") + "' not found");
+    const std::string run = call.parameter("run");
+    const bool reachable = co_await may_reach(call, run);
+    if (!reachable) {
+        co_await reply_fault(call, Status::not_found, "UserError", "run '" + run + "' not found");
         co_return;
     }
     co_await handler(call);
@@ -94,6 +85,15 @@ void add_route(http::Router& router, const ApiPtr& api, verb method, const std::
                const std::set<http::Principal::Role>& roles, Handler handler) {
     router.add(method, pattern, roles,
                [api, handler](http::Exchange& exchange) { return enter(api, exchange, handler); });
+}
+
+asio::awaitable<bool> may_reach(Call call, std::string run) {
+    if (call.caller().role != http::Principal::Role::run || run.empty() || run == call.caller().name) {
+        co_return true;
+    }
+    const auto row = co_await call.api->runs.find(RunId(run));
+    // an unknown id may become a child of the caller: creating it is checked there
+    co_return row ? row->root.str() == call.caller().name : row.error().code() == Errc::not_found;
 }
 
 Json error_body(std::string_view code, const std::string& message, const Time& now) {

@@ -49,6 +49,9 @@ inline const std::set<http::Principal::Role> anybody{http::Principal::Role::none
 void add_route(http::Router& router, const ApiPtr& api, verb method, const std::string& pattern,
                const std::set<http::Principal::Role>& roles, Handler handler);
 
+/// Whether the caller may know of the run: a run's token reaches that run and the runs below it.
+asio::awaitable<bool> may_reach(Call call, std::string run);
+
 /// The services' error body: {"error":{"code","message",...},"correlation",...}. The SDK shows code and message.
 Json error_body(std::string_view code, const std::string& message, const Time& now);
 asio::awaitable<void> reply_fault(Call call, Status status, std::string code, std::string message);

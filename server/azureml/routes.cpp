@@ -38,6 +38,8 @@ void add_unknown_routes(http::Router& router, const ApiPtr& api) {
 
 void add_routes(http::Router& router, const ApiPtr& api) {
     add_metric_routes(router, api);
+    add_artifact_routes(router, api);
+    add_snapshot_routes(router, api);
     add_unknown_routes(router, api);
 }
 

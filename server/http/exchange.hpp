@@ -33,6 +33,7 @@ struct Principal {
 struct RequestHead {
     beast_http::verb method = beast_http::verb::get;
     std::string path;                              // decoded, "/api/v1/runs/r1"
+    std::string target;                            // as sent: signatures are over that
     std::map<std::string, std::string> query;      // decoded; a repeated name is a 400
     std::map<std::string, std::string> parameters; // from the route's pattern ("{id}", "{path...}")
     std::map<std::string, std::string> headers;    // names in lower case

@@ -305,6 +305,7 @@ std::optional<Refusal> parse_head(std::string_view raw, const HostNames& hosts, 
     if (auto refusal = check_host(message, hosts)) {
         return refusal;
     }
+    into.head.target = message.target();
     if (auto refusal = decode_target(message.target(), into.head)) {
         return refusal;
     }

@@ -28,6 +28,7 @@ struct Node {
 /// One search: the captures of the way so far, and what the path would allow.
 struct Search {
     verb method;
+    const Node* root;
     std::vector<std::string_view> captures;
     const Route* found = nullptr;
     std::vector<verb> allowed;
@@ -53,8 +54,13 @@ struct Search {
         const std::size_t end = std::min(tail.find('/'), tail.size());
         const std::string_view part = tail.substr(0, end);
         const auto literal = node.literals.find(part);
-        if (literal != node.literals.end() && walk(*literal->second, tail.substr(end))) {
-            return true;
+        if (literal != node.literals.end()) {
+            if (walk(*literal->second, tail.substr(end))) {
+                return true;
+            }
+            if (&node == root) {
+                return false;
+            }
         }
         captures.push_back(part);
         if (node.any && walk(*node.any, tail.substr(end))) {
@@ -128,7 +134,7 @@ void Router::add(verb method, const std::string& pattern, std::set<Principal::Ro
 }
 
 Result<Router::Match> Router::locate(verb method, const std::string& path, std::vector<verb>* allowed) const {
-    Search search{method, {}, nullptr, {}};
+    Search search{method, &routes_->root, {}, nullptr, {}};
     if (!search.walk(routes_->root, path == "/" ? std::string_view() : std::string_view(path))) {
         if (search.allowed.empty()) {
             return Error(Errc::not_found, "there is nothing at '" + path + "'");

@@ -15,7 +15,7 @@ namespace linarite::http {
 using Handler = std::function<asio::awaitable<void>(Exchange&)>;
 
 /// Patterns are of the form "/api/v1/runs/{id}/files/{path...}": "{x}" takes one part, "{x...}" takes the rest (at
-/// least one).
+/// least one). A path whose first part some route spells out is never taken by a route that begins with "{x}".
 class Router {
 public:
     Router();

@@ -1,4 +1,4 @@
-#include "server/native/body.hpp"
+#include "server/http/feed_body.hpp"
 #include "server/native/render.hpp"
 
 #include <charconv>
@@ -51,7 +51,7 @@ asio::awaitable<void> receive_files(ApiPtr api, Exchange& exchange) {
         co_return co_await exchange.reply_error(allowed.error());
     }
     service::RunStorage::Upload upload(api->storage, run);
-    const Result<void> fed = co_await feed_body(exchange, upload);
+    const Result<void> fed = co_await http::feed_body(exchange, upload);
     if (!fed && !upload.length_conflict()) {
         co_return co_await exchange.reply_error(fed.error());
     }

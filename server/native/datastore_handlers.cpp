@@ -1,6 +1,6 @@
 #include "common/files.hpp"
 #include "proto/json_reader.hpp"
-#include "server/native/body.hpp"
+#include "server/http/feed_body.hpp"
 #include "server/native/render.hpp"
 
 namespace linarite::native {
@@ -91,7 +91,7 @@ asio::awaitable<void> put(ApiPtr api, Exchange& exchange) {
         co_return co_await exchange.reply_error(incoming.error());
     }
     Receiver receiver(api->pool, *incoming);
-    if (auto fed = co_await feed_body(exchange, receiver); !fed) {
+    if (auto fed = co_await http::feed_body(exchange, receiver); !fed) {
         co_return co_await exchange.reply_error(fed.error());
     }
     auto commit = [&file = *incoming] { return file.commit(true); };

@@ -1,5 +1,5 @@
 #include "common/files.hpp"
-#include "server/native/body.hpp"
+#include "server/http/feed_body.hpp"
 #include "server/native/render.hpp"
 
 #include <fcntl.h>
@@ -35,7 +35,7 @@ asio::awaitable<void> offer(ApiPtr api, Exchange& exchange) {
 
 asio::awaitable<void> receive_blobs(ApiPtr api, Exchange& exchange) {
     service::Snapshots::Upload upload(api->snapshots);
-    if (auto fed = co_await feed_body(exchange, upload); !fed) {
+    if (auto fed = co_await http::feed_body(exchange, upload); !fed) {
         co_return co_await exchange.reply_error(fed.error());
     }
     const auto stored = co_await upload.finish();

@@ -1,6 +1,7 @@
 #include "server/service/datastores.hpp"
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 namespace linarite::service {
 namespace {
@@ -13,7 +14,30 @@ bool was_home_of(const store::DatastoreRow& row) {
     return path.filename() == row.name && path.parent_path().filename() == DataDir("").datastores().filename();
 }
 
+Result<Datastores::Located> look_at(const fs::path& root, const std::string& file) {
+    const artifacts::RunFiles files(root);
+    auto located = files.locate(file);
+    if (!located) {
+        return located.error();
+    }
+    struct stat info {};
+    if (::stat(located->c_str(), &info) != 0) {
+        return errno_error("look at '" + file + "'", errno);
+    }
+    const std::int64_t ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+    return Datastores::Located{*located, static_cast<std::uint64_t>(info.st_size), from_ms(ns / 1'000'000),
+                               std::to_string(ns) + "/" + std::to_string(info.st_ino) + "/" +
+                                   std::to_string(info.st_size)};
+}
+
 } // namespace
+
+BlobNames blob_names(const store::DatastoreRow& row) {
+    if (row.account.empty() || row.container.empty()) {
+        return {"linarite", "azureml-blobstore-" + row.name};
+    }
+    return {row.account, row.container};
+}
 
 Datastores::Datastores(store::Store& store, const Clock& clock, asio::thread_pool& pool, DataDir data)
     : store_(store), clock_(clock), pool_(pool), data_(std::move(data)) {}
@@ -110,16 +134,25 @@ asio::awaitable<Result<Datastores::Located>> Datastores::locate(std::string name
     if (!row) {
         co_return row.error();
     }
-    auto work = [path = row->path, file]() -> Result<Located> {
-        const artifacts::RunFiles files(path);
-        auto located = files.locate(file);
-        auto size = files.size(file);
-        if (!located || !size) {
-            return located ? size.error() : located.error();
-        }
-        return Located{*located, *size};
-    };
+    auto work = [path = row->path, file] { return look_at(path, file); };
     co_return co_await on_pool(pool_, std::move(work));
+}
+
+asio::awaitable<Result<void>> Datastores::remove_file(std::string name, std::string file) {
+    const auto row = co_await find(std::move(name));
+    if (!row) {
+        co_return row.error();
+    }
+    auto work = [path = row->path, file] { return artifacts::RunFiles(path).remove(file); };
+    co_return co_await on_pool(pool_, std::move(work));
+}
+
+asio::awaitable<Result<std::vector<store::DatastoreRow>>> Datastores::with_container(std::string container) {
+    auto rows = co_await list();
+    if (rows) {
+        std::erase_if(*rows, [&](const store::DatastoreRow& row) { return blob_names(row).container != container; });
+    }
+    co_return rows;
 }
 
 asio::awaitable<Result<artifacts::IncomingFile>> Datastores::receive(std::string name, std::string file) {

@@ -11,6 +11,14 @@
 
 namespace linarite::service {
 
+/// The names of a datastore in the blob dialect.
+struct BlobNames {
+    std::string account;
+    std::string container;
+};
+/// Those that a client registered it with, else names of our own.
+BlobNames blob_names(const store::DatastoreRow& row);
+
 class Datastores {
 public:
     Datastores(store::Store& store, const Clock& clock, asio::thread_pool& pool, DataDir data);
@@ -31,8 +39,13 @@ public:
     struct Located {
         std::filesystem::path path;
         std::uint64_t size = 0;
+        Time changed{};
+        std::string version; // another one whenever the file is another
     };
     asio::awaitable<Result<Located>> locate(std::string name, std::string file);
+    asio::awaitable<Result<void>> remove_file(std::string name, std::string file);
+    /// Those with a container of that name: in every account there may be one.
+    asio::awaitable<Result<std::vector<store::DatastoreRow>>> with_container(std::string container);
     /// A file that is being received; append and commit it on the pool (see pool()).
     asio::awaitable<Result<artifacts::IncomingFile>> receive(std::string name, std::string file);
     [[nodiscard]] asio::thread_pool& pool() { return pool_; }

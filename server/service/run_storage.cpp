@@ -167,7 +167,7 @@ Result<std::vector<RunFile>> with_sizes(const std::vector<store::ArtifactRow>& r
     std::vector<RunFile> out;
     out.reserve(rows.size());
     for (const store::ArtifactRow& row : rows) {
-        RunFile file{row.path, row.size, row.sha256};
+        RunFile file{row.path, row.size, row.sha256, row.changed};
         if (file.sha256.empty()) {
             const auto size = files.size(row.path);
             file.size = size ? *size : 0;

@@ -9,7 +9,9 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace linarite::service {
@@ -19,6 +21,7 @@ struct RunFile {
     std::string path;
     std::uint64_t size = 0;
     std::string sha256; // "" while it grows
+    Time changed{};     // of a growing file, when it was first seen
 };
 
 /// Why a frame was not taken: the file has another length than the sender thinks.
@@ -74,7 +77,18 @@ public:
     asio::awaitable<Result<std::filesystem::path>> locate(RunId run, std::string path);
     asio::awaitable<Result<std::string>> read(RunId run, std::string path, std::uint64_t offset, std::size_t count);
 
+    /// A whole file from a client, to be filled and given to keep(). conflict while the run's node writes a file of
+    /// that name, or if there is one and it `must_be_new`.
+    asio::awaitable<Result<artifacts::IncomingFile>> receive(RunId run, std::string path, bool must_be_new);
+    /// Puts it into place, with its row; the same conflicts. Durable, and followers know, when it returns.
+    asio::awaitable<Result<RunFile>> keep(RunId run, std::string path, artifacts::IncomingFile file, bool must_be_new);
+
+    /// The file with the size that may be shown of it: of a log that still grows, the lines that are complete, since
+    /// clients never come back to the rest of a line that they have printed.
+    asio::awaitable<Result<RunFile>> complete_lines(RunId run, RunFile file);
+
 private:
+    asio::awaitable<Result<void>> check_free(RunId run, std::string path, bool must_be_new);
     friend class Upload;
     store::Store& store_;
     Scheduler& scheduler_;
@@ -82,7 +96,8 @@ private:
     asio::thread_pool& pool_;
     DataDir data_;
     std::map<RunId, std::map<std::string, std::uint64_t>>
-        growing_; // lengths of files without a row of their final state
+        growing_;                                     // lengths of files without a row of their final state
+    std::set<std::pair<RunId, std::string>> keeping_; // files of clients between their check and their row
 };
 
 } // namespace linarite::service

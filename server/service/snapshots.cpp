@@ -8,7 +8,12 @@
 namespace linarite::service {
 
 Snapshots::Snapshots(store::Store& store, const Clock& clock, asio::thread_pool& pool, const DataDir& data)
-    : store_(store), clock_(clock), pool_(pool), folder_(data.snapshots()), blobs_(data.snapshots()) {}
+    : store_(store),
+      clock_(clock),
+      pool_(pool),
+      folder_(data.snapshots()),
+      zips_(data.zips()),
+      blobs_(data.snapshots()) {}
 
 asio::awaitable<Result<Snapshots::Offer>> Snapshots::offer(proto::Manifest manifest) {
     if (auto fits = proto::check_size(manifest, proto::default_snapshot_limit); !fits) {

@@ -23,6 +23,16 @@ public:
     };
     asio::awaitable<Result<Offer>> offer(proto::Manifest manifest);
     asio::awaitable<Result<proto::Manifest>> find(SnapshotId id);
+    /// Stores a tree whose bytes are all there, under an id that its client chose. The same again is no error; conflict
+    /// if the id stands for another tree.
+    asio::awaitable<Result<SnapshotId>> adopt(std::string alias, proto::Manifest manifest);
+    /// The snapshot that a client means: by our id, or by one that it chose.
+    asio::awaitable<Result<SnapshotId>> resolve(std::string id_or_alias);
+    /// A zip archive of it, which stays for at least a day; see zip_file().
+    asio::awaitable<Result<void>> make_zip(SnapshotId id);
+    [[nodiscard]] fs::path zip_file(const SnapshotId& id) const { return zips_ / (id.str() + ".zip"); }
+    /// Deletes archives that nobody asked for in the last day. At start.
+    void clean_up_zips() const;
 
     /// Receives blobs as frames; each is checked against the hash that names it.
     class Upload {
@@ -51,6 +61,7 @@ private:
     const Clock& clock_;
     asio::thread_pool& pool_;
     fs::path folder_;
+    fs::path zips_;
     artifacts::BlobFolder blobs_;
 };
 

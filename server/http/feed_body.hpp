@@ -1,22 +1,22 @@
-// server/native/body.hpp: a request's body, piece by piece, into something that takes it.
+// server/http/feed_body.hpp: a request's body, piece by piece, into something that takes it.
 #pragma once
 
 #include "server/http/exchange.hpp"
 
 #include <string>
 
-namespace linarite::native {
+namespace linarite::http {
 
 inline constexpr std::size_t body_piece_bytes = std::size_t{128} << 10U;
 
 /// Calls receiver.feed(bytes) with all of the body; both outlive the coroutine. Memory does not depend on the body's
 /// size.
 template <class Receiver>
-boost::asio::awaitable<Result<void>> feed_body(http::Exchange& exchange, Receiver& receiver) {
+asio::awaitable<Result<void>> feed_body(Exchange& exchange, Receiver& receiver) {
     std::string piece;
     for (;;) {
         piece.resize(body_piece_bytes);
-        const auto read = co_await exchange.read_some(boost::asio::buffer(piece));
+        const auto read = co_await exchange.read_some(asio::buffer(piece));
         if (!read) {
             co_return read.error();
         }
@@ -29,4 +29,4 @@ boost::asio::awaitable<Result<void>> feed_body(http::Exchange& exchange, Receive
     }
 }
 
-} // namespace linarite::native
+} // namespace linarite::http

@@ -1,0 +1,188 @@
+#include "common/files.hpp"
+#include "common/hash.hpp"
+#include "server/blob/place.hpp"
+
+#include <sys/stat.h>
+
+namespace linarite::blob {
+namespace {
+
+constexpr const char* text_type = "text/plain; charset=utf-8";
+
+Error read_only(const char* what) {
+    return Error(Errc::forbidden, std::string(what) + " cannot be changed");
+}
+
+class ArtifactPlace final : public Place {
+public:
+    ArtifactPlace(ApiPtr api, service::ArtifactBlob blob) : api_(std::move(api)), blob_(std::move(blob)) {}
+
+    asio::awaitable<Result<Facts>> find() override {
+        auto file = co_await api_->storage.find(blob_.run, blob_.path);
+        if (file) {
+            file = co_await api_->storage.complete_lines(blob_.run, *file);
+        }
+        if (!file) {
+            co_return file.error();
+        }
+        const auto located = co_await api_->storage.locate(blob_.run, blob_.path);
+        if (!located) {
+            co_return located.error();
+        }
+        Facts facts = facts_of_file(*file);
+        facts.file = *located;
+        co_return facts;
+    }
+    asio::awaitable<Result<artifacts::IncomingFile>> receive(bool must_be_new) override {
+        return api_->storage.receive(blob_.run, blob_.path, must_be_new);
+    }
+    asio::awaitable<Result<Facts>> keep(artifacts::IncomingFile file, bool must_be_new) override {
+        const auto kept = co_await api_->storage.keep(blob_.run, blob_.path, std::move(file), must_be_new);
+        co_return kept ? facts_of_file(*kept) : Result<Facts>(kept.error());
+    }
+    asio::awaitable<Result<void>> remove() override { co_return read_only("a file of a run"); }
+
+private:
+    static Facts facts_of_file(const service::RunFile& file) {
+        Facts facts;
+        facts.size = file.size;
+        facts.growing = file.sha256.empty();
+        facts.etag = etag_of(facts.growing ? std::to_string(file.size) : file.sha256);
+        facts.modified = file.changed;
+        if (file.path.ends_with(".txt") || file.path.ends_with(".log")) {
+            facts.content_type = text_type;
+        }
+        return facts;
+    }
+    ApiPtr api_;
+    service::ArtifactBlob blob_;
+};
+
+class SnapshotPlace final : public Place {
+public:
+    SnapshotPlace(ApiPtr api, std::string name) : api_(std::move(api)), name_(std::move(name)) {}
+
+    asio::awaitable<Result<Facts>> find() override {
+        if (const SnapshotId archive = service::parse_zip_blob(name_); !archive.empty()) {
+            auto look = [path = api_->snapshots.zip_file(archive)] { return archive_facts(path); };
+            co_return co_await on_pool(api_->pool, std::move(look));
+        }
+        const auto row = co_await api_->uploads.find(name_);
+        if (!row) {
+            co_return row.error();
+        }
+        const auto located = api_->uploads.locate(*row);
+        if (!located) {
+            co_return located.error();
+        }
+        Facts facts = facts_of_row(*row);
+        facts.file = *located;
+        co_return facts;
+    }
+    asio::awaitable<Result<artifacts::IncomingFile>> receive(bool) override {
+        if (!service::parse_zip_blob(name_).empty()) {
+            co_return read_only("an archive");
+        }
+        co_return co_await api_->uploads.receive();
+    }
+    asio::awaitable<Result<Facts>> keep(artifacts::IncomingFile file, bool must_be_new) override {
+        const auto row = co_await api_->uploads.keep(name_, std::move(file), must_be_new);
+        co_return row ? facts_of_row(*row) : Result<Facts>(row.error());
+    }
+    asio::awaitable<Result<void>> remove() override { co_return read_only("a file of a snapshot"); }
+
+private:
+    static Facts facts_of_row(const store::BlobUploadRow& row) {
+        Facts facts;
+        facts.size = row.size;
+        facts.etag = etag_of(row.sha256);
+        facts.modified = row.created;
+        return facts;
+    }
+    static Result<Facts> archive_facts(const fs::path& path) {
+        struct stat info {};
+        if (::stat(path.c_str(), &info) != 0) {
+            return errno_error("look at the archive", errno);
+        }
+        Facts facts;
+        facts.file = path;
+        facts.size = static_cast<std::uint64_t>(info.st_size);
+        facts.etag = etag_of(path.filename().string());
+        facts.modified = from_ms(std::int64_t{info.st_mtim.tv_sec} * 1000);
+        facts.content_type = "application/zip";
+        return facts;
+    }
+    ApiPtr api_;
+    std::string name_;
+};
+
+class DatastorePlace final : public Place {
+public:
+    DatastorePlace(ApiPtr api, std::string datastore, std::string name)
+        : api_(std::move(api)), datastore_(std::move(datastore)), name_(std::move(name)) {}
+
+    asio::awaitable<Result<Facts>> find() override {
+        const auto located = co_await api_->datastores.locate(datastore_, name_);
+        co_return located ? facts_of(*located) : Result<Facts>(located.error());
+    }
+    asio::awaitable<Result<artifacts::IncomingFile>> receive(bool must_be_new) override {
+        if (must_be_new) {
+            const auto known = co_await find();
+            if (known) {
+                co_return Error(Errc::conflict, "'" + name_ + "' exists already");
+            }
+        }
+        co_return co_await api_->datastores.receive(datastore_, name_);
+    }
+    asio::awaitable<Result<Facts>> keep(artifacts::IncomingFile file, bool must_be_new) override {
+        auto commit = [&file, must_be_new] {
+            if (must_be_new) {
+                file.must_be_new();
+            }
+            return file.commit(true);
+        };
+        if (auto done = co_await on_pool(api_->pool, std::move(commit)); !done) {
+            co_return done.error();
+        }
+        co_return co_await find();
+    }
+    asio::awaitable<Result<void>> remove() override { return api_->datastores.remove_file(datastore_, name_); }
+
+private:
+    ApiPtr api_;
+    std::string datastore_;
+    std::string name_;
+};
+
+} // namespace
+
+std::unique_ptr<Place> artifact_place(ApiPtr api, service::ArtifactBlob blob) {
+    return std::make_unique<ArtifactPlace>(std::move(api), std::move(blob));
+}
+
+std::unique_ptr<Place> snapshot_place(ApiPtr api, std::string name) {
+    return std::make_unique<SnapshotPlace>(std::move(api), std::move(name));
+}
+
+std::unique_ptr<Place> datastore_place(ApiPtr api, std::string datastore, std::string name) {
+    return std::make_unique<DatastorePlace>(std::move(api), std::move(datastore), std::move(name));
+}
+
+std::string etag_of(const std::string& version) {
+    std::string digits = sha256_hex(version).substr(0, 15);
+    for (char& c : digits) {
+        c = c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c;
+    }
+    return "0x" + digits;
+}
+
+Facts facts_of(const service::Datastores::Located& located) {
+    Facts facts;
+    facts.file = located.path;
+    facts.size = located.size;
+    facts.etag = etag_of(located.version);
+    facts.modified = located.changed;
+    return facts;
+}
+
+} // namespace linarite::blob
