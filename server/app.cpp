@@ -7,6 +7,8 @@
 #include "server/azureml/api.hpp"
 #include "server/blob/api.hpp"
 #include "server/native/api.hpp"
+#include "server/service/computes.hpp"
+#include "server/service/environments.hpp"
 #include "server/service/metrics.hpp"
 #include "server/service/run_rows.hpp"
 
@@ -44,6 +46,8 @@ struct App::Parts {
     std::unique_ptr<service::Snapshots> snapshots;
     std::unique_ptr<service::BlobUploads> uploads;
     std::unique_ptr<service::Datastores> datastores;
+    std::unique_ptr<service::Computes> computes;
+    std::unique_ptr<service::Environments> environments;
     std::unique_ptr<service::Nodes> nodes;
     std::unique_ptr<http::Server> server;
 
@@ -125,7 +129,7 @@ asio::awaitable<Result<http::Principal>> App::Parts::authenticate(std::string to
 }
 
 service::SchedulerSettings App::Parts::scheduler_settings() {
-    service::SchedulerSettings settings{options.limits, options.stop_grace, host_id(), {}, {}};
+    service::SchedulerSettings settings{options.limits, options.stop_grace, host_id()};
     settings.variables = [this](const store::RunRow& row) {
         const auto workspace = workspaces->find(row.workspace);
         return service::run_variables(row, workspace ? *workspace : workspaces->default_row());
@@ -134,6 +138,9 @@ service::SchedulerSettings App::Parts::scheduler_settings() {
         const auto token =
             tokens->issue({service::Claims::Role::run, run.str(), attempt, clock.now() + run_token_life});
         return token ? *token : "";
+    };
+    settings.targets = [this](const std::vector<std::string>& labels, int gpus) {
+        return computes->targets_of(labels, gpus);
     };
     return settings;
 }
@@ -167,8 +174,13 @@ asio::awaitable<Result<void>> App::Parts::open() {
     snapshots = std::make_unique<service::Snapshots>(*store, clock, files, options.data);
     uploads = std::make_unique<service::BlobUploads>(*store, clock, files, options.data);
     datastores = std::make_unique<service::Datastores>(*store, clock, files, options.data);
-    nodes = std::make_unique<service::Nodes>(*store, *scheduler, clock);
+    computes = std::make_unique<service::Computes>(*store, *scheduler, clock);
+    environments = std::make_unique<service::Environments>(*store, clock);
+    nodes = std::make_unique<service::Nodes>(*store, *scheduler, *computes, clock);
     if (auto done = co_await datastores->follow_data_dir(); !done) {
+        co_return done;
+    }
+    if (auto done = co_await computes->restore(); !done) {
         co_return done;
     }
     if (auto done = co_await scheduler->restore(); !done) {
@@ -204,7 +216,7 @@ Result<void> App::Parts::listen() {
         return tls.error();
     }
     auto api = std::make_shared<native::Api>(native::Api{
-        *store, *metric_store, *metrics, *scheduler, *runs, *storage, *snapshots, *datastores, *nodes, files,
+        *store, *metric_store, *metrics, *scheduler, *workspaces, *runs, *storage, *snapshots, *datastores, *nodes, files,
         options.data, options.version, [this] { return join_template(); }, [this] { return server->counters(); }});
     http::Router router;
     native::add_routes(router, api);
@@ -217,6 +229,8 @@ Result<void> App::Parts::listen() {
                                                                             *datastores,
                                                                             *nodes,
                                                                             *uploads,
+                                                                            *computes,
+                                                                            *environments,
                                                                             *tokens,
                                                                             *metrics,
                                                                             files,

@@ -18,6 +18,10 @@
 #include <set>
 #include <string>
 
+namespace linarite::http {
+class LoginLimiter;
+} // namespace linarite::http
+
 namespace linarite::service {
 class Metrics;
 class Computes;
@@ -41,13 +45,16 @@ struct Api {
     service::Datastores& datastores;
     service::Nodes& nodes;
     service::BlobUploads& uploads;
+    service::Computes& computes;
+    service::Environments& environments;
     service::Tokens& tokens;
     service::Metrics& metrics;
     asio::thread_pool& pool;
     const Clock& clock;
-    std::string admin_token;                     // what a client's secret is compared with
-    std::function<unsigned short()> https_port;  // known once the server listens
-    std::set<std::string> unknown_routes_logged; // each is logged once
+    std::string admin_token;                         // what a client's secret is compared with
+    std::function<unsigned short()> https_port;      // known once the server listens
+    std::set<std::string> unknown_routes_logged;     // each is logged once
+    std::shared_ptr<http::LoginLimiter> logins = {}; // wrong secrets by address; made with the login's routes
 };
 using ApiPtr = std::shared_ptr<Api>;
 

@@ -40,6 +40,15 @@ void add_routes(http::Router& router, const ApiPtr& api) {
     add_metric_routes(router, api);
     add_artifact_routes(router, api);
     add_snapshot_routes(router, api);
+    add_login_routes(router, api);
+    add_arm_routes(router, api);
+    add_discovery_routes(router, api);
+    add_compute_routes(router, api);
+    add_datastore_routes(router, api);
+    add_environment_routes(router, api);
+    add_experiment_routes(router, api);
+    add_run_routes(router, api);
+    add_execution_routes(router, api);
     add_unknown_routes(router, api);
 }
 

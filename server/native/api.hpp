@@ -11,6 +11,7 @@
 #include "server/service/run_storage.hpp"
 #include "server/service/runs.hpp"
 #include "server/service/snapshots.hpp"
+#include "server/service/workspaces.hpp"
 
 #include <functional>
 #include <memory>
@@ -27,6 +28,7 @@ struct Api {
     store::MetricStore& metric_store;
     service::Metrics& metrics;
     service::Scheduler& scheduler;
+    service::Workspaces& workspaces;
     service::Runs& runs;
     service::RunStorage& storage;
     service::Snapshots& snapshots;
@@ -52,6 +54,7 @@ void add_file_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_snapshot_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_node_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_datastore_routes(http::Router& router, const std::shared_ptr<Api>& api);
+void add_workspace_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_agent_routes(http::Router& router, const std::shared_ptr<Api>& api);
 void add_system_routes(http::Router& router, const std::shared_ptr<Api>& api);
 

@@ -118,6 +118,7 @@ void add_routes(http::Router& router, const std::shared_ptr<Api>& api) {
     add_snapshot_routes(router, api);
     add_node_routes(router, api);
     add_datastore_routes(router, api);
+    add_workspace_routes(router, api);
     add_agent_routes(router, api);
     add_system_routes(router, api);
 }

@@ -3,15 +3,82 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <map>
+#include <optional>
+
 namespace linarite::service {
 namespace {
 
 constexpr std::size_t listed_files = 1'000'000;
+constexpr const char* first_datastore = "workspaceblobstore";
+// No datastore can have this name: a name does not begin with a dot.
+constexpr const char* container_folder = ".containers";
 
-/// Whether the path is one that some data directory gives to a datastore of its own.
-bool was_home_of(const store::DatastoreRow& row) {
-    const fs::path path(row.path);
-    return path.filename() == row.name && path.parent_path().filename() == DataDir("").datastores().filename();
+bool same_blob(const BlobNames& a, const BlobNames& b) {
+    return a.account == b.account && a.container == b.container;
+}
+
+// Within one transaction: the names are free, or another datastore's own, whose directory this one then shares.
+Result<store::DatastoreRow> put_container(store::Tables& tables, store::DatastoreRow row, bool replace) {
+    const auto rows = tables.list_datastores();
+    if (!rows) {
+        return rows.error();
+    }
+    const BlobNames wanted = blob_names(row);
+    const store::DatastoreRow* former = nullptr;
+    for (const store::DatastoreRow& other : *rows) {
+        const BlobNames names = blob_names(other);
+        if (other.name == row.name) {
+            former = &other;
+        }
+        if (same_blob(names, wanted)) {
+            row.path = other.path;
+            row.shared = other.shared;
+        } else if (names.container == wanted.container && other.name != row.name) {
+            return Error(Errc::invalid_argument, "container '" + wanted.container + "' is already that of account '" +
+                                                     names.account + "' (datastore '" + other.name +
+                                                     "'); here a container's name belongs to one account");
+        }
+    }
+    if (former != nullptr && same_blob(blob_names(*former), wanted)) {
+        return *former;
+    }
+    if (former != nullptr && !replace) {
+        return Error(Errc::conflict, "datastore '" + row.name + "' already exists with other names");
+    }
+    if (former != nullptr) { // another directory, which put_datastore refuses to a row that is there
+        row.is_default = former->is_default;
+        if (auto removed = tables.remove_datastore(row.name); !removed) {
+            return removed.error();
+        }
+    }
+    const auto stored = tables.put_datastore(row);
+    return stored ? Result<store::DatastoreRow>(row) : stored.error();
+}
+
+/// Where below a data directory's folder of datastores this one is, if its path is one that some data directory gives
+/// to a datastore of its own.
+std::optional<fs::path> own_part(const store::DatastoreRow& row) {
+    for (const fs::path& part : {fs::path(row.name), fs::path(container_folder) / row.account / row.container}) {
+        if (row.path.ends_with("/" + (DataDir("").datastores() / part).string())) {
+            return part;
+        }
+    }
+    return std::nullopt;
+}
+
+/// Former paths of own datastores, and where they are now.
+std::map<std::string, fs::path> moved_paths(const std::vector<store::DatastoreRow>& rows, const fs::path& home) {
+    std::map<std::string, fs::path> moved;
+    std::error_code ec;
+    for (const store::DatastoreRow& row : rows) {
+        const auto part = own_part(row);
+        if (part && row.path != (home / *part).string() && fs::is_directory(home / *part, ec)) {
+            moved.emplace(row.path, home / *part);
+        }
+    }
+    return moved;
 }
 
 Result<Datastores::Located> look_at(const fs::path& root, const std::string& file) {
@@ -48,16 +115,16 @@ asio::awaitable<Result<void>> Datastores::follow_data_dir() {
         if (!rows) {
             return rows.error();
         }
-        std::error_code ec;
+        const auto moved = moved_paths(*rows, home);
         for (const store::DatastoreRow& row : *rows) {
-            const fs::path path = home / row.name;
-            if (row.path == path.string() || !was_home_of(row) || !fs::is_directory(path, ec)) {
+            const auto found = moved.find(row.path); // several may share one directory
+            if (found == moved.end()) {
                 continue;
             }
-            if (auto moved = tables.move_datastore(row.name, path.string()); !moved) {
-                return moved;
+            if (auto done = tables.move_datastore(row.name, found->second.string()); !done) {
+                return done;
             }
-            spdlog::info("datastore found at a new place: datastore={} path={}", row.name, path.string());
+            spdlog::info("datastore found at a new place: datastore={} path={}", row.name, found->second.string());
         }
         return {};
     };
@@ -65,11 +132,20 @@ asio::awaitable<Result<void>> Datastores::follow_data_dir() {
 }
 
 asio::awaitable<Result<void>> Datastores::ensure_default() {
-    const auto made = co_await create("workspaceblobstore", "", false);
+    const auto made = co_await create(first_datastore, "", false);
     if (!made) {
         co_return made.error();
     }
-    co_return Result<void>{};
+    auto check = [](store::Tables& tables) -> Result<void> {
+        const auto rows = tables.list_datastores();
+        if (!rows) {
+            return rows.error();
+        }
+        return std::ranges::any_of(*rows, &store::DatastoreRow::is_default)
+                   ? Result<void>()
+                   : tables.set_default_datastore(first_datastore);
+    };
+    co_return co_await store_.write(std::move(check));
 }
 
 asio::awaitable<Result<std::vector<store::DatastoreRow>>> Datastores::list() {
@@ -79,8 +155,8 @@ asio::awaitable<Result<std::vector<store::DatastoreRow>>> Datastores::list() {
 asio::awaitable<Result<std::vector<store::DatastoreRow>>> Datastores::elsewhere() {
     auto rows = co_await list();
     if (rows) {
-        std::erase_if(*rows, [home = data_.datastores()](const store::DatastoreRow& row) {
-            return row.path == (home / row.name).string();
+        std::erase_if(*rows, [home = data_.datastores().string() + "/"](const store::DatastoreRow& row) {
+            return row.path.starts_with(home);
         });
     }
     co_return rows;
@@ -111,12 +187,56 @@ asio::awaitable<Result<store::DatastoreRow>> Datastores::create(std::string name
     if (auto ready = co_await on_pool(pool_, std::move(prepare)); !ready) {
         co_return ready.error();
     }
-    store::DatastoreRow row{name, folder.string(), shared, name == "workspaceblobstore", clock_.now(), "", ""};
-    auto put = [row](store::Tables& tables) -> Result<void> { return tables.put_datastore(row); };
-    if (auto stored = co_await store_.write(std::move(put)); !stored) {
-        co_return stored.error();
+    store::DatastoreRow row{name, folder.string(), shared, false, clock_.now(), "", ""};
+    auto put = [row](store::Tables& tables) -> Result<store::DatastoreRow> {
+        store::DatastoreRow stored = row;
+        if (const auto known = tables.find_datastore(row.name)) {
+            stored.is_default = known->is_default;
+            stored.account = known->account;
+            stored.container = known->container;
+            stored.created = known->created;
+        }
+        const auto done = tables.put_datastore(stored);
+        return done ? Result<store::DatastoreRow>(stored) : done.error();
+    };
+    co_return co_await store_.write(std::move(put));
+}
+
+asio::awaitable<Result<store::DatastoreRow>> Datastores::register_container(std::string name, BlobNames blob,
+                                                                            bool replace) {
+    const auto checked = parse_name(name, "datastore");
+    if (!checked) {
+        co_return Error({Fault{"/name", checked.error().detail()}});
     }
-    co_return row;
+    const fs::path folder = data_.datastores() / container_folder / blob.account / blob.container;
+    if (auto ready = co_await on_pool(pool_, [folder]() -> Result<void> { return make_folders(folder); }); !ready) {
+        co_return ready.error();
+    }
+    store::DatastoreRow row{name, folder.string(), false, false, clock_.now(), blob.account, blob.container};
+    auto put = [row, replace](store::Tables& tables) { return put_container(tables, row, replace); };
+    co_return co_await store_.write(std::move(put));
+}
+
+asio::awaitable<Result<void>> Datastores::set_default(std::string name) {
+    auto set = [name](store::Tables& tables) { return tables.set_default_datastore(name); };
+    co_return co_await store_.write(std::move(set));
+}
+
+asio::awaitable<Result<void>> Datastores::remove(std::string name) {
+    auto erase = [name](store::Tables& tables) -> Result<void> {
+        const auto row = tables.find_datastore(name);
+        if (!row) {
+            return row.error();
+        }
+        if (row->is_default || name == first_datastore) {
+            return Error(Errc::invalid_argument,
+                         "datastore '" + name + "' cannot be removed: " +
+                             (row->is_default ? "it is the default one, make another one the default first"
+                                              : "it belongs to the coordinator"));
+        }
+        return tables.remove_datastore(name);
+    };
+    co_return co_await store_.write(std::move(erase));
 }
 
 asio::awaitable<Result<std::vector<artifacts::RunFiles::Entry>>> Datastores::files(std::string name,

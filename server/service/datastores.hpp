@@ -11,12 +11,12 @@
 
 namespace linarite::service {
 
-/// The names of a datastore in the blob dialect.
+/// The storage account and the container under which clients of the blob dialect find a datastore.
 struct BlobNames {
     std::string account;
     std::string container;
 };
-/// Those that a client registered it with, else names of our own.
+/// As registered, else "linarite" and "azureml-blobstore-" with the datastore's name.
 BlobNames blob_names(const store::DatastoreRow& row);
 
 class Datastores {
@@ -26,7 +26,7 @@ public:
     /// A data directory may have been moved, or be a restored backup: its own datastores are where it is now. Call it
     /// before anybody reads their paths.
     asio::awaitable<Result<void>> follow_data_dir();
-    /// Makes the default one, workspaceblobstore, if there is none.
+    /// Makes workspaceblobstore if it is not there, and the default if there is no other one.
     asio::awaitable<Result<void>> ensure_default();
     asio::awaitable<Result<std::vector<store::DatastoreRow>>> list();
     /// Those whose directories are not ours: registered by path.
@@ -35,6 +35,14 @@ public:
     /// `path` "" is a directory of our own. A given one must be an existing absolute directory. The same again is no
     /// error.
     asio::awaitable<Result<store::DatastoreRow>> create(std::string name, std::string path, bool shared);
+    /// Names a container as a datastore. Its files are in a directory of their own, by account and container: two
+    /// datastores with the same names share it, and one that comes back finds what it had. The name of a container is
+    /// that of one account alone, since a request for a blob does not say the account. `replace` lets a datastore that
+    /// is there under other names become this one; without it that is a conflict.
+    asio::awaitable<Result<store::DatastoreRow>> register_container(std::string name, BlobNames blob, bool replace);
+    asio::awaitable<Result<void>> set_default(std::string name);
+    /// Its files stay. invalid_argument for the default one.
+    asio::awaitable<Result<void>> remove(std::string name);
     asio::awaitable<Result<std::vector<artifacts::RunFiles::Entry>>> files(std::string name, std::string prefix);
     struct Located {
         std::filesystem::path path;

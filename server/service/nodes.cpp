@@ -1,14 +1,13 @@
 #include "server/service/nodes.hpp"
 
 #include "common/hash.hpp"
-#include "server/service/run_rows.hpp"
 
 namespace linarite::service {
 
 using namespace std::chrono_literals;
 
-Nodes::Nodes(store::Store& store, Scheduler& scheduler, const Clock& clock)
-    : store_(store), scheduler_(scheduler), clock_(clock) {}
+Nodes::Nodes(store::Store& store, Scheduler& scheduler, Computes& computes, const Clock& clock)
+    : store_(store), scheduler_(scheduler), computes_(computes), clock_(clock) {}
 
 asio::awaitable<Result<void>> Nodes::restore() {
     const auto rows = co_await list();
@@ -86,8 +85,10 @@ asio::awaitable<Result<proto::SyncAnswer>> Nodes::sync(NodeName caller, proto::S
         co_return Error(Errc::forbidden,
                         "this token belongs to node '" + caller.str() + "', not '" + request.node.str() + "'");
     }
-    auto targets = targets_of(request.resources.labels, request.resources.gpus);
-    co_return co_await scheduler_.sync(std::move(request), std::move(targets));
+    if (computes_.note_node(caller, request.resources.labels)) {
+        co_await scheduler_.retarget();
+    }
+    co_return co_await scheduler_.sync(std::move(request));
 }
 
 asio::awaitable<Result<void>> Nodes::drain(NodeName name, bool drained) {
@@ -98,6 +99,9 @@ asio::awaitable<Result<void>> Nodes::remove(NodeName name) {
     const auto removed = co_await scheduler_.remove_node(name);
     if (removed) {
         std::erase_if(by_secret_hash_, [&](const auto& entry) { return entry.second == name; });
+        if (computes_.forget_node(name)) {
+            co_await scheduler_.retarget();
+        }
     }
     co_return removed;
 }

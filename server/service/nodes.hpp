@@ -2,6 +2,7 @@
 #pragma once
 
 #include "proto/agent_protocol.hpp"
+#include "server/service/computes.hpp"
 #include "server/service/scheduler.hpp"
 #include "server/store/store.hpp"
 
@@ -13,7 +14,7 @@ namespace linarite::service {
 
 class Nodes {
 public:
-    Nodes(store::Store& store, Scheduler& scheduler, const Clock& clock);
+    Nodes(store::Store& store, Scheduler& scheduler, Computes& computes, const Clock& clock);
     /// Reads who may speak; call once.
     asio::awaitable<Result<void>> restore();
 
@@ -31,6 +32,7 @@ public:
 private:
     store::Store& store_;
     Scheduler& scheduler_;
+    Computes& computes_;
     const Clock& clock_;
     std::map<std::string, NodeName> by_secret_hash_;
 };

@@ -76,7 +76,9 @@ asio::awaitable<Result<void>> Scheduler::restore() {
         known.row = row;
         known.host_id = row.host_id;
         known.address = row.address;
-        reactor_->restore_node(node_spec(row), row.drained, now);
+        core::NodeSpec spec = node_spec(row);
+        spec.targets = targets_for(row.labels, row.gpus);
+        reactor_->restore_node(std::move(spec), row.drained, now);
     }
     for (const store::RunRow& row : stored->runs) {
         remember(row, desired_data(row, stored->datastores));
@@ -153,15 +155,37 @@ asio::awaitable<Result<void>> Scheduler::remove_node(NodeName name) {
     co_return removed;
 }
 
+std::set<std::string> Scheduler::targets_for(const std::vector<std::string>& labels, int gpus) const {
+    return settings_.targets ? settings_.targets(labels, gpus) : targets_of(labels, gpus);
+}
+
+asio::awaitable<void> Scheduler::retarget() {
+    const Time now = clock_.now();
+    core::Actions actions;
+    for (const core::NodeView& view : reactor_->nodes()) {
+        const auto known = nodes_.find(view.spec.name);
+        if (!view.up || known == nodes_.end()) {
+            continue;
+        }
+        core::NodeSpec spec = view.spec;
+        spec.targets = targets_for(known->second.row.labels, known->second.row.gpus);
+        if (auto more = reactor_->node_up(std::move(spec), now)) {
+            actions.insert(actions.end(), std::make_move_iterator(more->begin()), std::make_move_iterator(more->end()));
+        }
+    }
+    co_await committed(enqueue(std::nullopt, std::move(actions)));
+}
+
 // ---- agents ---------------------------------------------------------------------------------------------------------
 
-asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest request, std::set<std::string> targets) {
+asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest request) {
     const NodeName name = request.node;
     const Time now = clock_.now();
     Node& from = node(name);
     const bool news = from.row.incarnation != request.incarnation || from.row.boot_id != request.boot_id ||
                       from.row.address != request.address || from.row.slots != request.resources.slots;
-    core::NodeSpec spec{name, std::move(targets), request.resources.slots, request.incarnation, request.boot_id};
+    core::NodeSpec spec{name, targets_for(request.resources.labels, request.resources.gpus), request.resources.slots,
+                        request.incarnation, request.boot_id};
     auto actions = reactor_->node_up(std::move(spec), now);
     if (!actions) {
         co_return actions.error();

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ struct SchedulerSettings {
     std::function<std::map<std::string, std::string>(const store::RunRow&)> variables = {};
     /// The token by which one attempt of a run speaks to us.
     std::function<std::string(const RunId&, int attempt)> run_token = {};
+    /// The compute targets of a node with these labels and so many GPUs.
+    std::function<std::set<std::string>(const std::vector<std::string>& labels, int gpus)> targets = {};
 };
 
 /// Owns the reactor. Everything here runs on the one event loop; nothing is awaited between asking the reactor and
@@ -49,9 +52,12 @@ public:
 
     /// One agent's word and the answer to it: held back up to request.wait until something is newer than request.seen.
     /// The facts it reports are committed when it returns.
-    asio::awaitable<Result<proto::SyncAnswer>> sync(proto::SyncRequest request, std::set<std::string> targets);
+    asio::awaitable<Result<proto::SyncAnswer>> sync(proto::SyncRequest request);
     asio::awaitable<Result<void>> set_drained(NodeName name, bool drained);
     asio::awaitable<Result<void>> remove_node(NodeName name);
+    /// Gives the nodes that are up the compute targets that settings.targets says now (their leases count anew);
+    /// others get theirs when they come back. What that decides for waiting runs is committed when it returns.
+    asio::awaitable<void> retarget();
 
     [[nodiscard]] const core::Reactor& reactor() const { return *reactor_; }
     [[nodiscard]] Time now() const { return clock_.now(); }
@@ -89,6 +95,7 @@ private:
     void arm_timer();
     void give_token(const RunId& id, ActiveRun& run, int attempt);
     void remember(const store::RunRow& row, std::vector<proto::DesiredData> data);
+    [[nodiscard]] std::set<std::string> targets_for(const std::vector<std::string>& labels, int gpus) const;
 
     asio::io_context& io_;
     store::Store& store_;

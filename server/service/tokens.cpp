@@ -2,15 +2,13 @@
 
 #include "common/hash.hpp"
 
-#include <jwt.h>
 #include <cstdlib>
+#include <jwt.h>
 #include <memory>
 
 namespace linarite::service {
 namespace {
 
-// Azure's tokens name the directory that they come from; ours is only printed by clients.
-constexpr const char* tenant = "99999999-0000-0000-0000-6c696e617269";
 constexpr const char* run_role = "run";
 constexpr const char* client_role = "client";
 
@@ -67,7 +65,7 @@ Result<std::string> Tokens::issue(const Claims& claims) const {
     int failed = jwt_add_grant(made, "role", is_run ? run_role : client_role);
     failed |= jwt_add_grant(made, "sub", claims.subject.c_str());
     failed |= jwt_add_grant(made, "oid", claims.subject.c_str());
-    failed |= jwt_add_grant(made, "tid", tenant);
+    failed |= jwt_add_grant(made, "tid", tenant_id);
     failed |= jwt_add_grant_int(made, "attempt", claims.attempt);
     failed |= jwt_add_grant_int(made, "exp", seconds(claims.expires));
     failed |= jwt_set_alg(made, JWT_ALG_HS256, bytes_of(secret_), static_cast<int>(secret_.size()));
