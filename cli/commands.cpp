@@ -12,10 +12,11 @@ namespace {
 constexpr const char* footer = R"(Each command says more: linarite COMMAND --help
 
 Exit codes: 0 done, 1 failed, 2 wrong command line or input, 3 coordinator unreachable, 4 not found.
-            submit --wait and --follow: the job's own.
+            submit --wait and --follow: the job's own. run: the command's own.
 Environment: LINARITE_DATA_DIR, LINARITE_URL, LINARITE_TOKEN, NO_COLOR.)";
 
 constexpr const char* runs_group = "Runs";
+constexpr const char* sdk_group = "Azure ML's SDK";
 constexpr const char* cluster_group = "Cluster";
 
 // CLI11 says "The following argument was not expected: --x"; after it, where help is.
@@ -68,10 +69,16 @@ void add_client_commands(CLI::App& app, GlobalOptions& options, std::function<in
     for (const char* name : {"submit", "runs", "show", "explain", "cancel", "logs", "metrics", "download"}) {
         add_global(app.get_subcommand(name)->group(runs_group));
     }
+    add_init_command(app, options, chosen);
+    add_sdk_commands(app, options, chosen);
+    for (const char* name : {"init", "run", "env"}) {
+        add_global(app.get_subcommand(name)->group(sdk_group));
+    }
     add_datastore_command(app, options, chosen);
+    add_workspace_command(app, options, chosen);
     add_nodes_command(app, options, chosen);
     add_system_commands(app, options, chosen);
-    for (const char* name : {"datastore", "nodes", "backup", "version"}) {
+    for (const char* name : {"datastore", "workspace", "nodes", "backup", "version"}) {
         add_global(app.get_subcommand(name)->group(cluster_group));
     }
 }

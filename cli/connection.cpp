@@ -61,9 +61,13 @@ Error error_of(const client::Response& response) {
     return Error(code_of(response.status), "the coordinator answered with status " + std::to_string(response.status));
 }
 
+std::string given_url(const GlobalOptions& options) {
+    return options.url.empty() ? variable("LINARITE_URL") : options.url;
+}
+
 Result<client::Address> locate(const GlobalOptions& options) {
-    const std::string url = options.url.empty() ? variable("LINARITE_URL") : options.url;
-    auto address = client::find_coordinator(DataDir::find(options.data_dir), url, variable("LINARITE_TOKEN"));
+    auto address =
+        client::find_coordinator(DataDir::find(options.data_dir), given_url(options), variable("LINARITE_TOKEN"));
     if (!address && address.error().code() == Errc::not_found) {
         return Error(Errc::unavailable, address.error().detail());
     }
@@ -200,6 +204,11 @@ Result<std::unique_ptr<Connection>> connect(const GlobalOptions& options) {
         return address.error();
     }
     return Result<std::unique_ptr<Connection>>(std::make_unique<HttpConnection>(options, std::move(*address)));
+}
+
+Result<client::SecureAddress> find_secure_address(const GlobalOptions& options) {
+    return client::find_secure_coordinator(DataDir::find(options.data_dir), given_url(options),
+                                           variable("LINARITE_TOKEN"));
 }
 
 } // namespace linarite::cli

@@ -13,6 +13,10 @@
 #include <string>
 #include <string_view>
 
+namespace linarite::client {
+struct SecureAddress;
+} // namespace linarite::client
+
 namespace linarite::cli {
 
 using Json = nlohmann::json;
@@ -50,5 +54,7 @@ public:
 
 /// Finds the coordinator by the global options. `unavailable` if there is none. Nothing is sent yet.
 Result<std::unique_ptr<Connection>> connect(const GlobalOptions& options);
+/// Its https address, for programs that insist on TLS.
+Result<client::SecureAddress> find_secure_address(const GlobalOptions& options);
 
 } // namespace linarite::cli

@@ -16,6 +16,9 @@ void add_metrics_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_download_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_nodes_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_datastore_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
+void add_workspace_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
+void add_sdk_commands(CLI::App& app, GlobalOptions& options, Chosen& chosen); // env, run
+void add_init_command(CLI::App& app, GlobalOptions& options, Chosen& chosen);
 void add_system_commands(CLI::App& app, GlobalOptions& options, Chosen& chosen); // backup, version
 
 } // namespace linarite::cli

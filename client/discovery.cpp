@@ -63,24 +63,17 @@ Result<Address> elsewhere(const DataDir& data_dir, const std::string& url, const
     return Address{url, token, ca && url.starts_with("https://") ? *ca : ""};
 }
 
-} // namespace
+bool is_ours(const Result<proto::Endpoint>& endpoint, const std::string& url) {
+    return endpoint && (url.empty() || url == endpoint->https_url || url == endpoint->http_url);
+}
 
-Result<Address> find_coordinator(const DataDir& data_dir, const std::string& url_override,
-                                 const std::string& token_override) {
-    const Result<proto::Endpoint> endpoint = read_endpoint(data_dir);
-    const std::string url = without_slash(url_override);
-    const bool is_ours = endpoint && (url.empty() || url == endpoint->https_url || url == endpoint->http_url);
-    if (!url.empty() && !is_ours) {
-        return elsewhere(data_dir, url, token_override);
-    }
-    if (!endpoint) {
-        return endpoint.error();
-    }
+/// Our own coordinator by one of its addresses.
+Result<Address> at_home(const DataDir& data_dir, const proto::Endpoint& endpoint, const std::string& url,
+                        const std::string& token_override) {
     Address address;
-    const std::string& preferred = endpoint->http_url.empty() ? endpoint->https_url : endpoint->http_url;
-    address.url = url.empty() ? preferred : url;
-    if (address.url.starts_with("https://") && !endpoint->ca_file.empty()) {
-        const Result<std::string> ca = read_file(endpoint->ca_file);
+    address.url = url;
+    if (url.starts_with("https://") && !endpoint.ca_file.empty()) {
+        const Result<std::string> ca = read_file(endpoint.ca_file);
         if (!ca) {
             return ca.error().within("read the coordinator's CA");
         }
@@ -92,6 +85,41 @@ Result<Address> find_coordinator(const DataDir& data_dir, const std::string& url
     }
     address.token = *token;
     return address;
+}
+
+} // namespace
+
+Result<Address> find_coordinator(const DataDir& data_dir, const std::string& url_override,
+                                 const std::string& token_override) {
+    const Result<proto::Endpoint> endpoint = read_endpoint(data_dir);
+    const std::string url = without_slash(url_override);
+    if (!url.empty() && !is_ours(endpoint, url)) {
+        return elsewhere(data_dir, url, token_override);
+    }
+    if (!endpoint) {
+        return endpoint.error();
+    }
+    const std::string& preferred = endpoint->http_url.empty() ? endpoint->https_url : endpoint->http_url;
+    return at_home(data_dir, *endpoint, url.empty() ? preferred : url, token_override);
+}
+
+Result<SecureAddress> find_secure_coordinator(const DataDir& data_dir, const std::string& url_override,
+                                              const std::string& token_override) {
+    const Result<proto::Endpoint> endpoint = read_endpoint(data_dir);
+    const std::string url = without_slash(url_override);
+    const bool is_local = is_ours(endpoint, url);
+    if (!is_local && url.empty()) {
+        return endpoint.error();
+    }
+    if (!is_local && !url.starts_with("https://")) {
+        return Error(Errc::invalid_argument, "an address with https:// is needed here, not '" + url + "'");
+    }
+    auto address = is_local ? at_home(data_dir, *endpoint, endpoint->https_url, token_override)
+                            : elsewhere(data_dir, url, token_override);
+    if (!address) {
+        return address.error();
+    }
+    return SecureAddress{std::move(*address), is_local};
 }
 
 } // namespace linarite::client

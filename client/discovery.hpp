@@ -13,4 +13,13 @@ namespace linarite::client {
 Result<Address> find_coordinator(const DataDir& data_dir, const std::string& url_override,
                                  const std::string& token_override);
 
+/// The same coordinator by its https address, for clients that insist on TLS.
+struct SecureAddress {
+    Address address;
+    bool is_local = false; // it is the one of this data directory
+};
+/// As find_coordinator; invalid_argument if `url_override` is a plain http address of another coordinator.
+Result<SecureAddress> find_secure_coordinator(const DataDir& data_dir, const std::string& url_override,
+                                              const std::string& token_override);
+
 } // namespace linarite::client

@@ -39,9 +39,12 @@ protected:
 };
 
 TEST_F(CommandLineTest, WithoutACoordinatorACommandSaysHowToStartOne) {
-    EXPECT_EQ(run({"runs"}), 3);
-    EXPECT_THAT(err_, HasSubstr("linarite up"));
-    EXPECT_EQ(out_, "");
+    for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+             {"runs"}, {"env"}, {"run", "true"}, {"init", (folder_.path() / "proj").string()}, {"workspace", "list"}}) {
+        EXPECT_EQ(run(command), 3) << command.front();
+        EXPECT_THAT(err_, HasSubstr("linarite up")) << command.front();
+        EXPECT_EQ(out_, "");
+    }
 }
 
 TEST_F(CommandLineTest, VersionNeedsNoCoordinator) {
@@ -71,11 +74,14 @@ TEST_F(CommandLineTest, WhatIsNotUnderstoodIsBadUsage) {
     EXPECT_EQ(run({"runs", "--", "x"}), 2);
     EXPECT_EQ(run({"logs", "r1", "-f", "-o", "json"}), 2);
     EXPECT_EQ(run({"datastore"}), 2);
+    EXPECT_EQ(run({"run"}), 2);
+    EXPECT_EQ(run({"run", "--nope", "x"}), 2);
+    EXPECT_EQ(run({"workspace", "create"}), 2);
 }
 
 TEST_F(CommandLineTest, EachCommandHelpsWithAnExample) {
     for (const char* name : {"submit", "runs", "show", "explain", "cancel", "logs", "download", "datastore", "nodes",
-                             "backup", "version"}) {
+                             "workspace", "init", "run", "env", "backup", "version"}) {
         EXPECT_EQ(run({name, "--help"}), 0);
         EXPECT_THAT(out_, AllOf(HasSubstr("Example"), HasSubstr(std::string("linarite ") + name))) << name;
     }
