@@ -33,6 +33,7 @@ struct App::Parts {
     std::shared_ptr<Coordinator> coordinator;
     SnapshotCache snapshots;
     FileWatcher watcher;
+    Spawner spawner;
     TaskContext context;
     std::map<RunId, std::shared_ptr<RunTask>> tasks;
     std::set<std::shared_ptr<RunTask>> ending;  // forgotten or replaced, still cleaning up
@@ -73,6 +74,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
           std::make_shared<Coordinator>(executor, [this] { return coordinator_address(identity, options.data); })),
       snapshots(pool, coordinator, folder / "snapshots"),
       watcher(executor),
+      spawner(options.shim),
       context{executor,
               pool,
               folder,
@@ -84,6 +86,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               environments,
               snapshots,
               watcher,
+              spawner,
               coordinator,
               nullptr,
               [this] { link->report(); },
@@ -145,6 +148,9 @@ void App::Parts::wanted(proto::SyncAnswer answer) {
         if (found != tasks.end() && found->second->fence() == desired.fence) {
             found->second->update(std::move(desired));
             continue;
+        }
+        if (desired.brief) {
+            continue; // an answer from before the last one: we had the run then, and gave it up
         }
         if (found != tasks.end()) {
             retire(desired.run); // a new placement of the same run

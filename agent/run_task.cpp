@@ -30,6 +30,15 @@ void RunTask::start(std::function<void()> on_end) {
 }
 
 void RunTask::update(proto::DesiredRun desired) {
+    if (desired.brief) { // what it leaves out stays as it is
+        desired.brief = false;
+        desired.experiment = std::move(desired_.experiment);
+        desired.snapshot = std::move(desired_.snapshot);
+        desired.definition = std::move(desired_.definition);
+        desired.data = std::move(desired_.data);
+        desired.host_id = std::move(desired_.host_id);
+        desired.variables = std::move(desired_.variables);
+    }
     desired_ = std::move(desired);
     answer_daemons();
     if (stop_wanted()) {
@@ -106,7 +115,7 @@ asio::awaitable<void> RunTask::clear() {
         co_return;
     }
     auto attached = Supervisor::attach(context_.executor, context_.shim, folders_.state);
-    if (attached && (*attached)->stop(Millis(0))) {
+    if (attached && (!(*attached)->lives() || (*attached)->stop(Millis(0)))) {
         const auto ended = co_await (*attached)->wait();
         if (!ended) {
             spdlog::warn("a run had lost its supervisor: run={} cause=\"{}\"", desired_.run.str(),
@@ -180,13 +189,15 @@ asio::awaitable<Result<bool>> RunTask::prepare_and_launch() {
 // ---- prepare --------------------------------------------------------------------------------------------------------
 
 asio::awaitable<Result<void>> RunTask::prepare() {
-    auto folders = [f = folders_, record = TaskRecord{desired_.fence, false, ""}]() -> Result<void> {
+    // a task that is made anew keeps a folder with a record: worth it where data was fetched
+    const auto record = desired_.data.empty() ? std::nullopt : std::optional(TaskRecord{desired_.fence, false, ""});
+    auto folders = [f = folders_, record]() -> Result<void> {
         for (const fs::path& folder : {f.root, f.state, f.logs, f.tmp}) {
             if (auto made = make_folders(folder, 0700); !made) {
                 return made;
             }
         }
-        return write_record(f.record(), record);
+        return record ? write_record(f.record(), *record) : Result<void>();
     };
     if (auto made = co_await on_pool(context_.pool, std::move(folders)); !made) {
         co_return made.error().within("make the run's folders");
@@ -311,6 +322,7 @@ LaunchOrder RunTask::launch_order() {
     order.inherited = inherited_variables();
     order.data_paths = data_paths_;
     order.python = environment_.python;
+    order.interpreter = environment_.bare;
     order.work_dir = work_dir();
     order.run_dir = folders_.root;
     order.facts_dir = folders_.state;
@@ -344,7 +356,8 @@ asio::awaitable<Result<void>> RunTask::launch() {
     if (auto written = co_await on_pool(context_.pool, std::move(write)); !written) {
         co_return written;
     }
-    auto started = Supervisor::start(context_.executor, context_.shim, folders_.job(), folders_.state);
+    auto started =
+        Supervisor::start(context_.executor, context_.shim, folders_.job(), folders_.state, &context_.spawner);
     if (!started) {
         co_return started.error();
     }
@@ -416,7 +429,7 @@ asio::awaitable<void> RunTask::await_exit() {
     }
     const Result<ExitFact>& fact = **outcome;
     if (!fact) {
-        end_with(lost_ending(context_.node.str(), fact.error()));
+        end_with(lost_ending(context_.node.str(), fact.error()), EndingSource::agent);
         co_return;
     }
     EndingContext context;
@@ -434,7 +447,7 @@ asio::awaitable<void> RunTask::await_exit() {
         co_await await_daemon_ends();
         ending = merge_endings(ending, desired_.daemon_ends);
     }
-    end_with(std::move(ending));
+    end_with(std::move(ending), EndingSource::exit_fact);
 }
 
 // The node whose rank failed first knows more than mpirun; it is waited for, but not for long.
@@ -449,8 +462,11 @@ asio::awaitable<void> RunTask::await_daemon_ends() {
     }
 }
 
-void RunTask::end_with(proto::Ending ending) {
+void RunTask::end_with(proto::Ending ending, EndingSource source) {
     ending_ = std::move(ending);
+    if (source == EndingSource::exit_fact) {
+        return; // a task that is made anew makes it again from that
+    }
     if (auto written = write_ending(folders_.ending(), *ending_); !written) {
         spdlog::error("how a run ended cannot be written down: run={} cause=\"{}\"", desired_.run.str(),
                       written.error().detail());
@@ -464,14 +480,14 @@ void RunTask::end_with_error(const Error& error) {
         error.code() == Errc::invalid_argument || error.code() == Errc::not_found ? "UserError" : "ServiceError";
     ending.message = "node '" + context_.node.str() + "': " + error.detail();
     note(ending.message);
-    end_with(std::move(ending));
+    end_with(std::move(ending), EndingSource::agent);
 }
 
 void RunTask::end_stopped() {
     proto::Ending ending;
     ending.stopped = true;
     ending.message = desired_.stop_reason;
-    end_with(std::move(ending));
+    end_with(std::move(ending), EndingSource::agent);
 }
 
 asio::awaitable<void> RunTask::finish() {

@@ -6,6 +6,7 @@
 #include "agent/launch/plan.hpp"
 #include "agent/launch/supervisor.hpp"
 #include "agent/task_context.hpp"
+#include "agent/task_record.hpp"
 #include "async/async.hpp"
 #include "async/cancel.hpp"
 #include "proto/agent_protocol.hpp"
@@ -55,7 +56,7 @@ private:
     asio::awaitable<void> await_daemon_ends();
     asio::awaitable<void> finish();
     void start_capture();
-    void end_with(proto::Ending ending);
+    void end_with(proto::Ending ending, EndingSource source);
     void end_with_error(const Error& error);
     void end_stopped();
     void answer_daemons();

@@ -6,6 +6,7 @@
 #include "agent/capture/snapshot_cache.hpp"
 #include "agent/environment/cache.hpp"
 #include "agent/launch/daemon_socket.hpp"
+#include "agent/launch/spawner.hpp"
 #include "common/data_dir.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -30,6 +31,7 @@ struct TaskContext {
     EnvironmentCache& environments;
     SnapshotCache& snapshots;
     FileWatcher& watcher;
+    Spawner& spawner;
     std::shared_ptr<Coordinator> coordinator;
     std::unique_ptr<DaemonSocket> daemons; // set before the first task
     std::function<void()> report;          // tells the coordinator the new picture

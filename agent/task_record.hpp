@@ -22,7 +22,13 @@ Result<void> write_record(const fs::path& file, const TaskRecord& record);
 /// Nothing if there is none, or none that can be read: the folder is then of no use.
 std::optional<TaskRecord> read_record(const fs::path& file);
 
-/// state/ending.json: how it ended, once that is known.
+/// What an ending was made from.
+enum class EndingSource {
+    exit_fact, // the supervisor's, which is on disk: the ending can be made again from it
+    agent,     // nobody but this agent process knows it
+};
+
+/// state/ending.json: how it ended, where no exit fact says it.
 Result<void> write_ending(const fs::path& file, const proto::Ending& ending);
 std::optional<proto::Ending> read_ending(const fs::path& file);
 

@@ -2,6 +2,7 @@
 
 #include <linux/openat2.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <fcntl.h>
@@ -24,7 +25,7 @@ Result<std::string> read_file(const fs::path& path, std::size_t limit) {
         return errno_error("open '" + path.string() + "'", errno);
     }
     std::string out;
-    std::string piece(std::size_t{64} << 10U, '\0');
+    std::array<char, std::size_t{16} << 10U> piece; // NOLINT(*-member-init): written before it is read
     for (;;) {
         const ssize_t n = ::read(fd.get(), piece.data(), piece.size());
         if (n < 0 && errno == EINTR) {

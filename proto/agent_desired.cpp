@@ -94,28 +94,33 @@ std::string_view to_wire(Want want) {
 }
 
 Json print(const DesiredRun& run) {
-    return {{"run", run.run.str()},
-            {"fence", run.fence},
-            {"attempt", run.attempt},
-            {"want", to_wire(run.want)},
-            {"grace_ms", run.grace.count()},
-            {"stop_reason", run.stop_reason},
-            {"experiment", run.experiment},
-            {"snapshot", run.snapshot.str()},
-            {"definition", run.definition},
-            {"node_index", run.node_index},
-            {"gang", print_list(run.gang)},
-            {"data", print_list(run.data)},
-            {"host_id", run.host_id},
-            {"variables", run.variables},
-            {"daemon_command", run.daemon_command},
-            {"daemon_ends", print_daemon_ends(run.daemon_ends)}};
+    Json out{{"run", run.run.str()},
+             {"fence", run.fence},
+             {"brief", run.brief},
+             {"attempt", run.attempt},
+             {"want", to_wire(run.want)},
+             {"grace_ms", run.grace.count()},
+             {"stop_reason", run.stop_reason},
+             {"node_index", run.node_index},
+             {"gang", print_list(run.gang)},
+             {"daemon_command", run.daemon_command},
+             {"daemon_ends", print_daemon_ends(run.daemon_ends)}};
+    if (!run.brief) {
+        out["experiment"] = run.experiment;
+        out["snapshot"] = run.snapshot.str();
+        out["definition"] = run.definition;
+        out["data"] = print_list(run.data);
+        out["host_id"] = run.host_id;
+        out["variables"] = run.variables;
+    }
+    return out;
 }
 
 DesiredRun read_desired(JsonReader& in) {
     DesiredRun run;
     run.run = RunId(read_name(in, "run", "run id"));
     run.fence = in.unsigned_integer("fence", 0);
+    run.brief = in.boolean("brief", false);
     run.attempt = read_int(in, "attempt", 0, most_int, run.attempt);
     run.want = read_word(in, "want", wants);
     run.grace = read_ms(in, "grace_ms", run.grace);

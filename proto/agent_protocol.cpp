@@ -77,6 +77,7 @@ Json print(const SyncAnswer& message) {
     return {{"protocol", message.protocol},
             {"version", message.version},
             {"lease_ms", message.lease.count()},
+            {"unchanged", message.unchanged},
             {"runs", print_list(message.runs)}};
 }
 
@@ -89,6 +90,7 @@ Result<SyncAnswer> parse_sync_answer(const Json& document) {
         message.protocol = read_int(in, "protocol", 0, most_int, agent_protocol_version);
         message.version = in.unsigned_integer("version", 0);
         message.lease = read_ms(in, "lease_ms", message.lease);
+        message.unchanged = in.boolean("unchanged", false);
         message.runs = read_list(in, "runs", read_desired);
         return message;
     });

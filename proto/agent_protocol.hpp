@@ -109,6 +109,9 @@ struct DesiredData {
 struct DesiredRun {
     RunId run;
     Fence fence = 0;
+    /// The agent named the run with this fence when it asked: what never changes within a placement is left out
+    /// (experiment, snapshot, definition, data, host_id, variables).
+    bool brief = false;
     int attempt = 1;
     Want want = Want::prepare;
     Millis grace{30'000}; // for `stop`: between TERM and KILL
@@ -130,6 +133,7 @@ struct SyncAnswer {
     int protocol = agent_protocol_version;
     std::uint64_t version = 0;
     Millis lease{30'000};         // how long the coordinator waits for the next word
+    bool unchanged = false;       // nothing is newer than what the request has seen, and nothing is said of runs
     std::vector<DesiredRun> runs; // a run that is not here is over: its local files may go
     bool operator==(const SyncAnswer&) const = default;
 };

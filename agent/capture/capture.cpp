@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 namespace linarite::agent {
@@ -229,30 +230,41 @@ struct Capture::Core : std::enable_shared_from_this<Capture::Core> {
     }
 
     static asio::awaitable<void> look_at_all(std::shared_ptr<Core> self) {
-        for (std::size_t tree = 0; tree < self->trees.size() && !self->stopped; ++tree) {
-            co_await list(self, tree, false);
-        }
+        std::vector<std::size_t> all(self->trees.size());
+        std::iota(all.begin(), all.end(), std::size_t{0});
+        co_await list(self, std::move(all), false);
     }
 
     // Marks what has changed since it was sent, or all that is not complete if it is to be `final`.
-    static asio::awaitable<void> list(std::shared_ptr<Core> self, std::size_t tree, bool final) {
-        const RunTree& what = self->trees[tree];
-        const Listing listing =
-            co_await on_pool(self->pool, [what, most = self->settings.most_files] { return list_tree(what, most); });
+    static asio::awaitable<void> list(std::shared_ptr<Core> self, std::vector<std::size_t> which, bool final) {
+        auto look = [which, trees = self->trees_owned, most = self->settings.most_files] {
+            std::vector<Listing> out;
+            for (const std::size_t tree : which) {
+                out.push_back(list_tree((*trees)[tree], most));
+            }
+            return out;
+        };
+        const std::vector<Listing> listings = co_await on_pool(self->pool, std::move(look));
         if (!final && !self->live) {
             co_return; // the end has begun meanwhile, and lists everything itself
         }
+        for (std::size_t i = 0; i < which.size(); ++i) {
+            self->take_listing(which[i], listings[i], final);
+        }
+    }
+
+    void take_listing(std::size_t tree, const Listing& listing, bool final) {
         if (final) {
             for (const std::string& line : listing.left_out) {
-                self->warn("warning: " + line);
+                warn("warning: " + line);
             }
         }
         if (listing.over_limit) {
-            self->warn_limit();
+            warn_limit();
         }
         for (const FoundFile& found : listing.files) {
             const FileKey key{tree, found.name};
-            FileState* state = self->state_of(key);
+            FileState* state = state_of(key);
             if (state == nullptr) {
                 continue;
             }
@@ -260,9 +272,10 @@ struct Capture::Core : std::enable_shared_from_this<Capture::Core> {
                 state->refusals = 0;
             }
             const bool same = state->last == found.stamp;
-            if (final ? !(state->done && same) : !same && (found.stamp.size > 0 || what.manner == Manner::whole)) {
+            const bool shows = found.stamp.size > 0 || trees[tree].manner == Manner::whole;
+            if (final ? !(state->done && same) : !same && shows) {
                 state->done = false;
-                self->mark(key);
+                mark(key);
             }
         }
     }
@@ -499,10 +512,8 @@ struct Capture::Core : std::enable_shared_from_this<Capture::Core> {
     // Sends these trees' last frames.
     static asio::awaitable<Result<void>> finish_trees(std::shared_ptr<Core> self, std::vector<std::size_t> which,
                                                       CancelToken cancel) {
-        for (const std::size_t tree : which) {
-            self->final_trees.insert(tree);
-            co_await list(self, tree, true);
-        }
+        self->final_trees.insert(which.begin(), which.end());
+        co_await list(self, std::move(which), true);
         self->begin_sending();
         const auto hook = cancel.on_cancel([self] { self->rested.notify(); });
         while (!cancel.cancelled() && !self->failed && (self->busy || !self->dirty.empty())) {

@@ -6,7 +6,7 @@ namespace linarite::agent {
 
 namespace {
 
-constexpr std::size_t most_idle = 4;
+constexpr std::size_t most_idle = 16; // a slot may use one at any time; a new one costs more than a request
 
 Errc errc_of(int status) {
     switch (status) {

@@ -119,7 +119,7 @@ PreparedEnvironment bare(const Plan& plan) {
         const auto own = own_variables();
         const auto path = own.find("PATH");
         out.variables["PATH"] = out.python.parent_path().string() + (path == own.end() ? "" : ":" + path->second);
-        out.lock = "# Python " + plan.interpreter.version.str() + " as it is on the node\n";
+        out.bare = "Python " + plan.interpreter.version.str() + " as it is on the node";
     }
     return out;
 }

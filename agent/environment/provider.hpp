@@ -31,7 +31,8 @@ struct PreparedEnvironment {
     std::map<std::string, std::string>
         variables;       // to be set for the script: PATH with its folder in front, VIRTUAL_ENV
     std::string key;     // of its content; "" if nothing was built for it
-    std::string lock;    // what is really installed, one line each
+    std::string lock;    // what is really installed, one line each; "" if nothing was built
+    std::string bare;    // which interpreter of the node's own it is, in words; "" if something was built
     bool reused = false; // it was there already
 };
 

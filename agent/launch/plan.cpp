@@ -43,11 +43,15 @@ std::string quoted(const std::vector<std::string>& argv) {
 
 LogLines log_lines(const LaunchOrder& order, const std::vector<std::string>& argv) {
     const auto& node = order.gang[static_cast<std::size_t>(order.node_index)].node;
-    return LogLines{{fmt::format("Entering run {} on node {}.", order.run.str(), node.str()),
-                     "Command: " + quoted(argv),
-                     fmt::format("Script type = {}", order.definition.command.empty() ? "python" : "command")},
-                    success_line,
-                    failure_line};
+    const bool script = order.definition.command.empty();
+    LogLines lines{{fmt::format("Entering run {} on node {}.", order.run.str(), node.str()), "Command: " + quoted(argv),
+                    fmt::format("Script type = {}", script ? "python" : "command")},
+                   success_line,
+                   failure_line};
+    if (script && !order.interpreter.empty()) {
+        lines.before.push_back("Interpreter: " + order.interpreter);
+    }
+    return lines;
 }
 
 Result<void> check(const LaunchOrder& order) {

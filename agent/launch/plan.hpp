@@ -26,6 +26,7 @@ struct LaunchOrder {
     std::map<std::string, std::string> data_paths;  // by data reference name
     fs::path python;                                // interpreter of the environment
     fs::path dropin;                                // last on PYTHONPATH; "" is none
+    std::string interpreter;                        // what the log says of it; "" for nothing
     fs::path work_dir;                              // wd: the run's working directory, shared by nodes on one host
     fs::path run_dir;                               // this node's folder for the run: logs, tmp and facts go below
     fs::path facts_dir;

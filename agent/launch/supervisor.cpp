@@ -156,8 +156,20 @@ Supervisor::Supervisor(asio::any_io_executor executor, fs::path shim, fs::path f
 Supervisor::~Supervisor() = default;
 
 Result<std::unique_ptr<Supervisor>> Supervisor::start(asio::any_io_executor executor, const fs::path& shim,
-                                                      const fs::path& job_file, const fs::path& facts_dir) {
-    auto process = spawn_shim(shim, "supervise", job_file, facts_dir);
+                                                      const fs::path& job_file, const fs::path& facts_dir,
+                                                      Spawner* spawner) {
+    Result<UniqueFd> process = Error(Errc::unavailable, "no spawner");
+    if (spawner != nullptr) {
+        process = spawner->start(job_file, facts_dir);
+    }
+    if (!process && process.error().code() == Errc::internal) {
+        // it runs, or it is called off here for good
+        auto late = attach(std::move(executor), shim, facts_dir);
+        return late ? std::move(late) : Error(Errc::unavailable, process.error().detail());
+    }
+    if (!process) {
+        process = spawn_shim(shim, "supervise", job_file, facts_dir);
+    }
     if (!process) {
         return process.error();
     }

@@ -103,7 +103,7 @@ asio::awaitable<Result<void>> Link::State::sync(std::unique_ptr<client::HttpClie
     if (!answer) {
         co_return answer.error();
     }
-    if (!stopped && answer->version >= seen) {
+    if (!stopped && !answer->unchanged && answer->version >= seen) {
         seen = answer->version;
         callbacks.wanted(std::move(*answer));
     }

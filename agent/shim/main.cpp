@@ -2,6 +2,7 @@
 // MPI's launch agent in place of ssh.
 #include "agent/shim/rank.hpp"
 #include "agent/shim/rsh.hpp"
+#include "agent/shim/spawner.hpp"
 #include "agent/shim/supervise.hpp"
 
 #include <cstdio>
@@ -12,6 +13,9 @@ int main(int count, char** words) {
     const std::string_view mode = count > 1 ? words[1] : "";
     if (mode == "supervise" && count == 3) {
         return supervise(words[2]);
+    }
+    if (mode == "spawner" && count == 2) {
+        return spawner();
     }
     if (mode == "sweep" && count == 3) {
         return sweep(words[2]);
@@ -26,7 +30,7 @@ int main(int count, char** words) {
         std::puts("linarite-shim " LINARITE_VERSION);
         return 0;
     }
-    std::fprintf(
-        stderr, "usage: linarite-shim supervise JOB-FILE | sweep FACTS-DIR | rsh HOST COMMAND... | rank | --version\n");
+    std::fprintf(stderr, "usage: linarite-shim supervise JOB-FILE | spawner | sweep FACTS-DIR | rsh HOST COMMAND... | "
+                         "rank | --version\n");
     return 2;
 }

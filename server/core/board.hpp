@@ -162,7 +162,7 @@ public:
     QueueExplainer(const Board& board, Time now) : board_(board), now_(now) {}
     /// `ahead`: how many runs of its pool go before it, at most `count_limit`; `first` is one of them.
     [[nodiscard]] std::string text(const Run& run, std::size_t ahead, const Run* first);
-    static constexpr std::size_t count_limit = 1000;
+    static constexpr std::size_t count_limit = 100;
 
 private:
     const Board& board_;

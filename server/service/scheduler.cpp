@@ -226,8 +226,16 @@ asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest re
         }
         co_await node(name).changed.wait(left);
     }
+    if (request.wait == 0ms && request.seen > 0 && nodes_.contains(name) && node(name).version == request.seen) {
+        // it reports beside a poll that it holds: what is new comes there
+        proto::SyncAnswer answer;
+        answer.version = request.seen;
+        answer.lease = settings_.limits.lease;
+        answer.unchanged = true;
+        co_return answer;
+    }
     // whatever the answer shows must be on disk before the agent acts on it
-    proto::SyncAnswer answer = answer_for(name);
+    proto::SyncAnswer answer = answer_for(name, request.runs);
     co_await committed(next_ticket_);
     co_return answer;
 }
@@ -250,28 +258,33 @@ void Scheduler::take_report(const NodeName& name, const proto::RunReport& report
     }
 }
 
-proto::SyncAnswer Scheduler::answer_for(const NodeName& name) const {
+proto::SyncAnswer Scheduler::answer_for(const NodeName& name, const std::vector<proto::RunReport>& told) const {
     proto::SyncAnswer answer;
     const auto found = nodes_.find(name);
     answer.version = found == nodes_.end() ? 0 : found->second.version;
     answer.lease = settings_.limits.lease;
+    std::set<std::pair<RunId, Fence>> known;
+    for (const proto::RunReport& report : told) {
+        known.emplace(report.run, report.fence);
+    }
     for (const core::Desired& desired : reactor_->desired(name)) {
-        answer.runs.push_back(describe(desired));
+        answer.runs.push_back(describe(desired, known.contains({desired.run, desired.fence})));
     }
     return answer;
 }
 
-proto::DesiredRun Scheduler::describe(const core::Desired& desired) const {
+proto::DesiredRun Scheduler::describe(const core::Desired& desired, bool brief) const {
     proto::DesiredRun out;
     out.run = desired.run;
     out.fence = desired.fence;
+    out.brief = brief;
     out.attempt = desired.attempt;
     out.want = static_cast<proto::Want>(desired.want);
     out.stop_reason = desired.stop_reason;
     out.grace = settings_.stop_grace;
     out.node_index = desired.node_index;
-    out.host_id = settings_.host_id;
-    const auto found = active_.find(desired.run);
+    const auto found = brief ? active_.end() : active_.find(desired.run);
+    out.host_id = brief ? "" : settings_.host_id;
     if (found != active_.end()) {
         out.experiment = found->second.experiment;
         out.snapshot = found->second.snapshot;

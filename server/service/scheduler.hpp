@@ -85,8 +85,8 @@ private:
     asio::awaitable<void> write_batch(std::shared_ptr<std::vector<Batch>> batches);
     void publish(const core::Action& action);
     void take_report(const NodeName& name, const proto::RunReport& report);
-    [[nodiscard]] proto::SyncAnswer answer_for(const NodeName& name) const;
-    [[nodiscard]] proto::DesiredRun describe(const core::Desired& desired) const;
+    [[nodiscard]] proto::SyncAnswer answer_for(const NodeName& name, const std::vector<proto::RunReport>& told) const;
+    [[nodiscard]] proto::DesiredRun describe(const core::Desired& desired, bool brief) const;
     [[nodiscard]] const proto::RunReport* report_of(const core::Desired& desired, const NodeName& member) const;
     [[nodiscard]] std::string daemon_command(const core::Desired& desired) const;
     Node& node(const NodeName& name);
