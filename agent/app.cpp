@@ -34,6 +34,7 @@ struct App::Parts {
     SnapshotCache snapshots;
     FileWatcher watcher;
     Spawner spawner;
+    Trash trash;
     TaskContext context;
     std::map<RunId, std::shared_ptr<RunTask>> tasks;
     std::set<std::shared_ptr<RunTask>> ending;  // forgotten or replaced, still cleaning up
@@ -75,6 +76,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
       snapshots(pool, coordinator, folder / "snapshots"),
       watcher(executor),
       spawner(options.shim),
+      trash(folder / "trash"),
       context{executor,
               pool,
               folder,
@@ -87,6 +89,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               snapshots,
               watcher,
               spawner,
+              trash,
               coordinator,
               nullptr,
               [this] { link->report(); },

@@ -122,6 +122,9 @@ asio::awaitable<void> RunTask::clear() {
                          ended.error().detail());
         }
     }
+    if (context_.trash.put(folders_.root)) {
+        co_return;
+    }
     auto remove = [root = folders_.root]() -> Result<void> {
         std::error_code failed;
         fs::remove_all(root, failed);

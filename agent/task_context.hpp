@@ -7,6 +7,7 @@
 #include "agent/environment/cache.hpp"
 #include "agent/launch/daemon_socket.hpp"
 #include "agent/launch/spawner.hpp"
+#include "agent/trash.hpp"
 #include "common/data_dir.hpp"
 
 #include <boost/asio/any_io_executor.hpp>
@@ -32,6 +33,7 @@ struct TaskContext {
     SnapshotCache& snapshots;
     FileWatcher& watcher;
     Spawner& spawner;
+    Trash& trash;
     std::shared_ptr<Coordinator> coordinator;
     std::unique_ptr<DaemonSocket> daemons; // set before the first task
     std::function<void()> report;          // tells the coordinator the new picture

@@ -14,6 +14,7 @@
 #include <charconv>
 #include <csignal>
 #include <iostream>
+#include <malloc.h>
 
 namespace linarite::programs {
 
@@ -151,6 +152,9 @@ asio::awaitable<int> be_agent(asio::io_context& io, agent::Options options) {
 
 /// Spawns the program and runs the loop until it ended.
 int run_loop(asio::io_context& io, asio::awaitable<int> program) {
+    // few threads that allocate little each; and without fast bins no large allocation has to tidy them up first
+    ::mallopt(M_ARENA_MAX, 2);
+    ::mallopt(M_MXFAST, 0);
     int code = 1;
     asio::co_spawn(io, std::move(program), [&](const std::exception_ptr& failure, int result) {
         code = result;

@@ -15,7 +15,8 @@ namespace linarite::agent {
 
 namespace {
 
-constexpr timeval patience{30, 0}; // for an answer that takes a fraction of a millisecond
+constexpr std::size_t title_room = 4096; // in its command line, for the longest path of a job file
+constexpr timeval patience{30, 0};       // for an answer that takes a fraction of a millisecond
 
 /// Our own child, so that its pid is not given to another before we have reaped it.
 Result<pid_t> spawn(const fs::path& shim, int socket) {
@@ -35,7 +36,8 @@ Result<pid_t> spawn(const fs::path& shim, int socket) {
     ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     std::string program = shim.string();
     std::string word = "spawner";
-    std::array<char*, 3> argv{program.data(), word.data(), nullptr};
+    std::string room(title_room, ' ');
+    std::array<char*, 4> argv{program.data(), word.data(), room.data(), nullptr};
     std::array<char*, 1> env{nullptr};
     pid_t pid = -1;
     const int error = ::posix_spawn(&pid, program.c_str(), &actions, &attributes, argv.data(), env.data());

@@ -6,6 +6,7 @@
 #include "agent/shim/supervise.hpp"
 
 #include <cstdio>
+#include <cstring>
 #include <string_view>
 
 int main(int count, char** words) {
@@ -14,8 +15,8 @@ int main(int count, char** words) {
     if (mode == "supervise" && count == 3) {
         return supervise(words[2]);
     }
-    if (mode == "spawner" && count == 2) {
-        return spawner();
+    if (mode == "spawner" && count == 3) {
+        return spawner({words[1], words[2] + std::strlen(words[2])}); // the kernel lays words side by side
     }
     if (mode == "sweep" && count == 3) {
         return sweep(words[2]);
@@ -30,7 +31,8 @@ int main(int count, char** words) {
         std::puts("linarite-shim " LINARITE_VERSION);
         return 0;
     }
-    std::fprintf(stderr, "usage: linarite-shim supervise JOB-FILE | spawner | sweep FACTS-DIR | rsh HOST COMMAND... | "
-                         "rank | --version\n");
+    std::fprintf(stderr,
+                 "usage: linarite-shim supervise JOB-FILE | spawner ROOM | sweep FACTS-DIR | rsh HOST COMMAND... | "
+                 "rank | --version\n");
     return 2;
 }

@@ -4,6 +4,7 @@
 
 #include <linux/sched.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <string>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 namespace linarite::shim {
@@ -21,6 +23,13 @@ namespace {
 
 constexpr int agent_socket = 0;
 constexpr std::size_t longest_request = 2 * 4096; // two paths
+
+/// So that a list of processes shows whose supervisor it is.
+void write_title(std::span<char> title, const std::string& job_file) {
+    const std::string text = std::string("supervise") + '\0' + job_file;
+    std::ranges::fill(title, '\0');
+    text.copy(title.data(), title.size());
+}
 
 [[noreturn]] void become_supervisor(const char* job_file, const std::string& facts_dir) {
     ::setsid();
@@ -64,9 +73,10 @@ void answer(int error, int process) {
 
 } // namespace
 
-int spawner() {
+int spawner(std::span<char> title) {
     ::close_range(3, ~0U, 0);
     ::signal(SIGCHLD, SIG_IGN); // the kernel reaps them
+    ::tzset();                  // reads a file once, instead of in each of them
     std::array<char, longest_request + 1> request{};
     for (;;) {
         const ssize_t n = ::recv(agent_socket, request.data(), longest_request, 0);
@@ -81,6 +91,7 @@ int spawner() {
         int process = -1;
         const pid_t pid = middle == std::string::npos ? -1 : fork_with_handle(process);
         if (pid == 0) {
+            write_title(title, text.substr(0, middle));
             become_supervisor(text.c_str(), text.substr(middle + 1));
         }
         answer(pid > 0 ? 0 : (middle == std::string::npos ? EINVAL : errno), process);

@@ -12,7 +12,19 @@ namespace {
 using test::eventually;
 using test::processes_with;
 
-class SupervisorTest : public LaunchTest {};
+class SupervisorTest : public LaunchTest {
+protected:
+    /// The child of this process that has `word` in its command line; 0 if there is none.
+    static pid_t child_with(const std::string& word) {
+        for (const pid_t pid : processes_with(std::string(1, '\0') + word)) {
+            siginfo_t info{};
+            if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+                return pid;
+            }
+        }
+        return 0;
+    }
+};
 
 TEST_F(SupervisorTest, ReportsTheExitCode) {
     for (const int code : {0, 1, 7, 127, 255}) {
@@ -186,6 +198,67 @@ TEST_F(SupervisorTest, OneFolderHasOneSupervisor) {
     EXPECT_TRUE(eventually([&] { return processes_with(tag()).size() == 1; }));
     ASSERT_TRUE(first->stop(Millis(0)));
     EXPECT_TRUE(await(first->wait())->stopped);
+}
+
+TEST_F(SupervisorTest, AWarmShimStartsOneSupervisorAfterTheOther) {
+    Spawner spawner(shim());
+    for (const int code : {0, 3, 0}) {
+        ASSERT_TRUE(clear_facts(facts()));
+        ASSERT_TRUE(write_job_file(job_file(), job("exit " + std::to_string(code))));
+
+        const auto started = Supervisor::start(io_.get_executor(), shim(), job_file(), facts(), &spawner);
+        ASSERT_TRUE(started) << started.error().detail();
+        const auto fact = await((*started)->wait());
+
+        ASSERT_TRUE(fact) << fact.error().detail();
+        EXPECT_EQ(fact->exit_code, code);
+        EXPECT_TRUE(read_file(facts() / "supervisor.err").value().empty());
+        EXPECT_GT(child_with("spawner"), 0);
+    }
+}
+
+TEST_F(SupervisorTest, ASupervisorOutlivesTheShimThatForkedIt) {
+    ASSERT_TRUE(write_job_file(job_file(), job("while [ ! -e go ]; do sleep 0.01; done; exit 4")));
+    auto spawner = std::make_unique<Spawner>(shim());
+    const auto started = Supervisor::start(io_.get_executor(), shim(), job_file(), facts(), spawner.get());
+    ASSERT_TRUE(started) << started.error().detail();
+    ASSERT_TRUE(eventually([&] { return fs::exists(facts() / "started.json"); }));
+    // its namespace's first process is a copy of it
+    EXPECT_FALSE(processes_with("supervise" + std::string(1, '\0') + job_file().string()).empty());
+
+    spawner.reset();
+    ASSERT_TRUE(write_file_durably(folder_ / "wd/go", ""));
+    const auto fact = await((*started)->wait());
+
+    ASSERT_TRUE(fact) << fact.error().detail();
+    EXPECT_EQ(fact->exit_code, 4);
+}
+
+TEST_F(SupervisorTest, AWarmShimThatWasKilledIsReplaced) {
+    Spawner spawner(shim());
+    for (int round = 0; round < 2; ++round) {
+        ASSERT_TRUE(clear_facts(facts()));
+        ASSERT_TRUE(write_job_file(job_file(), job("exit 5")));
+        const auto started = Supervisor::start(io_.get_executor(), shim(), job_file(), facts(), &spawner);
+        ASSERT_TRUE(started) << started.error().detail();
+        EXPECT_EQ(await((*started)->wait())->exit_code, 5);
+
+        const pid_t warm = child_with("spawner");
+        ASSERT_GT(warm, 0);
+        ASSERT_EQ(::kill(warm, SIGKILL), 0);
+        siginfo_t info{};
+        ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(warm), &info, WEXITED | WNOWAIT), 0);
+    }
+}
+
+TEST_F(SupervisorTest, WhatNoShimForksIsExecuted) {
+    Spawner broken(folder_ / "no-such-shim");
+    ASSERT_TRUE(write_job_file(job_file(), job("exit 8")));
+
+    const auto started = Supervisor::start(io_.get_executor(), shim(), job_file(), facts(), &broken);
+
+    ASSERT_TRUE(started) << started.error().detail();
+    EXPECT_EQ(await((*started)->wait())->exit_code, 8);
 }
 
 TEST_F(SupervisorTest, AnotherAgentTakesUpWhatOneStarted) {

@@ -77,6 +77,38 @@ TEST_F(AppTest, ARunGoesFromSubmitToCompletedAsItsAgentReports) {
     });
 }
 
+TEST_F(AppTest, AnAgentIsToldOnlyWhatItDoesNotKnow) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        co_await sync(*agent, picture("n1"));
+        co_await submit("r1");
+        proto::SyncRequest request = picture("n1");
+        const proto::SyncAnswer whole = co_await sync(*agent, request);
+        EXPECT_EQ(whole.runs.size(), 1U);
+        const proto::DesiredRun& wanted = whole.runs.at(0);
+        EXPECT_FALSE(wanted.brief);
+        EXPECT_TRUE(wanted.definition.is_object());
+        proto::RunReport report;
+        report.run = wanted.run;
+        report.fence = wanted.fence;
+
+        request.runs = {report};
+        const proto::SyncAnswer brief = co_await sync(*agent, request); // it has seen nothing yet, but has the run
+        EXPECT_EQ(brief.runs.size(), 1U);
+        EXPECT_TRUE(brief.runs.at(0).brief);
+        EXPECT_EQ(brief.runs.at(0).want, wanted.want);
+        request.seen = brief.version;
+        const proto::SyncAnswer nothing = co_await sync(*agent, request); // a report beside a poll
+        EXPECT_TRUE(nothing.unchanged);
+        EXPECT_TRUE(nothing.runs.empty());
+        request.runs.front().fence = wanted.fence + 1; // of some other placement
+        request.seen = 0;
+        const proto::SyncAnswer other = co_await sync(*agent, request);
+        EXPECT_EQ(other.runs.size(), 1U);
+        EXPECT_FALSE(other.runs.at(0).brief);
+    });
+}
+
 TEST_F(AppTest, TheSameRunIdTwiceIsTheSameRunAndAnotherBodyAConflict) {
     with_coordinator([this]() -> asio::awaitable<void> {
         const auto agent = co_await join("n1");

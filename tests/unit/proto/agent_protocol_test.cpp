@@ -76,6 +76,7 @@ SyncAnswer sample_answer() {
     SyncAnswer message;
     message.version = 13;
     message.lease = 45s;
+    message.unchanged = true;
     message.runs = {run};
     return message;
 }
@@ -102,6 +103,25 @@ TEST(AgentProtocol, EmptyMessagesAreTheSameOnTheOtherSide) {
     EXPECT_EQ(parse_sync_request(print(request)).value(), request);
     EXPECT_EQ(parse_sync_answer(print(SyncAnswer{})).value(), SyncAnswer{});
     EXPECT_EQ(parse_ending(print(Ending{})).value(), Ending{});
+}
+
+TEST(AgentProtocol, ABriefRunLeavesOutWhatNeverChanges) {
+    SyncAnswer answer = sample_answer();
+    DesiredRun& run = answer.runs.front();
+    run.brief = true;
+
+    const Json printed = print(answer).at("runs")[0];
+    const DesiredRun read = parse_sync_answer(over_the_wire(print(answer))).value().runs.front();
+
+    for (const char* constant : {"experiment", "snapshot", "definition", "data", "host_id", "variables"}) {
+        EXPECT_FALSE(printed.contains(constant)) << constant;
+    }
+    run.experiment = run.host_id = "";
+    run.snapshot = SnapshotId();
+    run.definition = Json();
+    run.data.clear();
+    run.variables.clear();
+    EXPECT_EQ(read, run);
 }
 
 TEST(AgentProtocol, DurationsAreWholeMilliseconds) {
