@@ -14,7 +14,11 @@
 #include <charconv>
 #include <csignal>
 #include <iostream>
+#include <link.h>
 #include <malloc.h>
+#include <span>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace linarite::programs {
 
@@ -123,6 +127,23 @@ asio::awaitable<int> serve(asio::io_context& io, server::Options options, std::o
     co_return 0;
 }
 
+/// Start-up runs through much code, of libraries above all, that is not needed again. What is, comes back from the page
+/// cache by itself: nothing of it was written to, since position-independent code needs no relocations.
+void let_go_of_code() {
+    const auto release = [](dl_phdr_info* object, std::size_t /*size*/, void* /*data*/) {
+        const auto page = static_cast<std::uintptr_t>(::getpagesize());
+        for (const auto& part : std::span(object->dlpi_phdr, object->dlpi_phnum)) {
+            if (part.p_type == PT_LOAD && (part.p_flags & PF_X) != 0 && (part.p_flags & PF_W) == 0) {
+                const std::uintptr_t from = (object->dlpi_addr + part.p_vaddr) / page * page;
+                const std::uintptr_t to = object->dlpi_addr + part.p_vaddr + part.p_memsz;
+                ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED); // NOLINT(performance-no-int-to-ptr)
+            }
+        }
+        return 0;
+    };
+    ::dl_iterate_phdr(release, nullptr);
+}
+
 asio::awaitable<int> be_agent(asio::io_context& io, agent::Options options) {
     const std::string name = options.name;
     std::optional<Error> refused;
@@ -135,6 +156,7 @@ asio::awaitable<int> be_agent(asio::io_context& io, agent::Options options) {
         co_return fail(app.error());
     }
     std::cout << "agent " << name << " is ready. Stop with Ctrl-C." << std::endl;
+    let_go_of_code();
     if (!refused) {
         co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
     }
