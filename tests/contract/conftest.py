@@ -12,7 +12,7 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))  # the cluster of processes is the o
 
 from cluster import LINARITE, Cluster  # noqa: E402
 from sdk import PYTHON, Sdk, Worker  # noqa: E402
-from wheelhouse import make_wheelhouse  # noqa: E402
+from wheelhouse import make_index  # noqa: E402
 
 PAIR = PYTHON.parents[1].name.removeprefix("sdk-")
 RECORD = ROOT / "build/test-results/contract" / PAIR
@@ -76,11 +76,11 @@ def nothing_leaves_this_machine(request):
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    """Two nodes with two slots each, for all tests. Its packages come from a folder, for there is no index here."""
-    wheels = make_wheelhouse(tmp_path_factory.mktemp("wheels"))
+    """Two nodes with two slots each, for all tests. Packages come from an index on disk."""
+    index = make_index(tmp_path_factory.mktemp("index"))
     home = tmp_path_factory.mktemp("home")
-    no_index = {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": os.devnull, "HOME": str(home)}
-    made = Cluster(nodes=2, slots=2, environment=no_index)
+    variables = {"UV_DEFAULT_INDEX": index, "UV_NO_CONFIG": "1", "PIP_CONFIG_FILE": os.devnull, "HOME": str(home)}
+    made = Cluster(nodes=2, slots=2, environment=variables)
     try:
         made.start()
         yield made

@@ -1,0 +1,134 @@
+"""Datastores: the default one, uploads and downloads through real blob requests, registered containers."""
+
+import textwrap
+
+
+def fill(folder, files):
+    for name, contents in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents)
+    return files
+
+
+def read_all(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+NAMES = {"plain.txt": b"one", "sub/two.bin": bytes(range(256)) * 20, "a name with spaces.txt": b"3", "\u00fcml\u00e4ut/\u20ac.txt": b"4",
+         "plus+and&.txt": b"5", "empty.txt": b"", "100%.txt": b"7"}  # fmt: skip
+
+
+def test_what_is_uploaded_comes_back_byte_for_byte(sdk):
+    files = fill(sdk.user / "data", NAMES)
+    sdk.run("""
+        ds = ws.get_default_datastore()
+        ds.upload(src_dir="data", target_path="there/and/back", overwrite=True, show_progress=True)
+        ds.download(target_path="back", prefix="there/and/back", overwrite=True)
+    """)
+    assert read_all(sdk.user / "back/there/and/back") == files
+
+
+def test_a_large_file_goes_in_blocks_and_comes_back(sdk):
+    content = bytes(range(256)) * (300 << 10)  # 75 MiB: above what goes in a single request
+    fill(sdk.user / "large", {"large.bin": content})
+    sdk.run("""
+        ds = ws.get_default_datastore()
+        ds.upload_files(["large/large.bin"], target_path="large", overwrite=True, show_progress=False)
+        ds.download(target_path="back", prefix="large/large.bin", overwrite=True, show_progress=False)
+    """)
+    assert read_all(sdk.user / "back/large") == {"large.bin": content}
+
+
+def test_without_overwrite_what_is_there_stays(sdk):
+    fill(sdk.user / "data", {"keep.txt": b"first"})
+    script = sdk.start("""
+        ds = ws.get_default_datastore()
+        ds.upload(src_dir="data", target_path="keep")
+        open("data/keep.txt", "w").write("second")
+        ds.upload(src_dir="data", target_path="keep")
+        ds.download(target_path="first", prefix="keep")
+        ds.upload(src_dir="data", target_path="keep", overwrite=True)
+        ds.download(target_path="second", prefix="keep")
+    """)
+    sdk.finish(script)
+    assert (sdk.user / "first/keep/keep.txt").read_text() == "first"
+    assert (sdk.user / "second/keep/keep.txt").read_text() == "second"
+
+
+def test_a_registered_container_is_a_datastore_like_the_default_one(sdk):
+    fill(sdk.user / "data", {"a.txt": b"registered"})
+    found = sdk.results("""
+        default = ws.get_default_datastore()
+        made = Datastore.register_azure_blob_container(workspace=ws, datastore_name="mine", container_name="mine",
+                                                       account_name=default.account_name, account_key=default.account_key,
+                                                       create_if_not_exists=True)
+        made.upload(src_dir="data", target_path="x")
+        again = Datastore.get(ws, "mine")
+        again.download(target_path="back", prefix="x")
+        result(type=again.datastore_type, container=again.container_name, listed=sorted(ws.datastores),
+               in_default=default.name)
+        made.set_as_default()
+        result(default=ws.get_default_datastore().name, by_class=Datastore.get_default(ws).name)
+        ws.set_default_datastore(default.name)
+        made.unregister()
+        result(left=sorted(ws.datastores))
+    """)
+    assert (sdk.user / "back/x/a.txt").read_bytes() == b"registered"
+    assert found["type"] == "AzureBlob"
+    assert "mine" in found["listed"]
+    assert (found["default"], found["by_class"]) == ("mine", "mine")
+    assert "mine" not in found["left"]
+
+
+def test_a_datastore_that_is_not_there_is_named(sdk):
+    found = sdk.results("""
+        try:
+            Datastore.get(ws, "nowhere")
+        except Exception as error:
+            result(kind=type(error).__name__, words=str(error))
+    """)
+    assert found["kind"] == "UserErrorException"
+    assert "nowhere" in found["words"]
+
+
+def test_a_wrong_account_key_is_refused(sdk):
+    fill(sdk.user / "data", {"a.txt": b"x"})
+    found = sdk.results("""
+        import base64
+        default = ws.get_default_datastore()
+        wrong = Datastore.register_azure_blob_container(ws, "wrong-key", "wrong-key", account_name=default.account_name,
+                                                        account_key=base64.b64encode(b"x" * 64).decode(),
+                                                        skip_validation=True)
+        try:
+            wrong.upload(src_dir="data")
+        except Exception as error:
+            result(kind=type(error).__name__, words=str(error))
+        wrong.unregister()
+    """)
+    assert "words" in found, "a wrong key was good enough"
+
+
+def test_data_of_a_datastore_in_a_run(sdk):
+    fill(sdk.user / "data", {"one.txt": b"11", "sub/two.txt": b"22"})
+    sdk.project("""
+        import os, sys
+        mounted, downloaded, single = sys.argv[1:4]
+        print("RUN", open(mounted + "/sub/two.txt").read(), open(downloaded + "/one.txt").read(), open(single).read())
+        print("RUN", os.environ["AZUREML_DATAREFERENCE_mounted"] == mounted)
+    """)
+    out = sdk.run(
+        textwrap.dedent("""
+        from azureml.train.estimator import Estimator
+        ds = ws.get_default_datastore()
+        ds.upload(src_dir="data", target_path="for-a-run", overwrite=True)
+        mounted = ds.path("for-a-run", data_reference_name="mounted").as_mount()
+        est = Estimator("project", compute_target="cpu-cluster", entry_script="train.py", environment_definition=bare,
+                        script_params={mounted: "", ds.path("for-a-run").as_download(): "",
+                                       ds.path("for-a-run/one.txt").as_download(): ""})
+        run = Experiment(ws, "data-in-a-run").submit(est)
+        run.wait_for_completion(show_output=True)
+        """)
+    ).out
+    assert "RUN 22 11 11" in out
+    assert "RUN True" in out
