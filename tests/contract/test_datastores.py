@@ -1,7 +1,5 @@
 """Datastores: the default one, uploads and downloads through real blob requests, registered containers."""
 
-import textwrap
-
 
 def fill(folder, files):
     for name, contents in files.items():
@@ -113,22 +111,20 @@ def test_data_of_a_datastore_in_a_run(sdk):
     fill(sdk.user / "data", {"one.txt": b"11", "sub/two.txt": b"22"})
     sdk.project("""
         import os, sys
-        mounted, downloaded, single = sys.argv[1:4]
+        mounted, downloaded, single = sys.argv[2::2]
         print("RUN", open(mounted + "/sub/two.txt").read(), open(downloaded + "/one.txt").read(), open(single).read())
         print("RUN", os.environ["AZUREML_DATAREFERENCE_mounted"] == mounted)
     """)
-    out = sdk.run(
-        textwrap.dedent("""
+    out = sdk.run("""
         from azureml.train.estimator import Estimator
         ds = ws.get_default_datastore()
         ds.upload(src_dir="data", target_path="for-a-run", overwrite=True)
         mounted = ds.path("for-a-run", data_reference_name="mounted").as_mount()
         est = Estimator("project", compute_target="cpu-cluster", entry_script="train.py", environment_definition=bare,
-                        script_params={mounted: "", ds.path("for-a-run").as_download(): "",
-                                       ds.path("for-a-run/one.txt").as_download(): ""})
+                        script_params={"--mounted": mounted, "--downloaded": ds.path("for-a-run").as_download(),
+                                       "--single": ds.path("for-a-run/one.txt").as_download()})
         run = Experiment(ws, "data-in-a-run").submit(est)
         run.wait_for_completion(show_output=True)
-        """)
-    ).out
+    """).out
     assert "RUN 22 11 11" in out
     assert "RUN True" in out

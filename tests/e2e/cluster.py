@@ -105,6 +105,7 @@ class Cluster:
         self.environment["PATH"] = f"{UV_FOLDER}:{self.environment['PATH']}"
         self.environment.update(environment or {})
         self.process = None
+        self.ports = (0, 0)
         self.count = 0
 
     # ---- processes ----------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ class Cluster:
     def start(self):
         output = open(self.folder / "up.log", "ab")
         arguments = ["up", "--nodes", self.nodes, "--slots", self.slots, "--data-dir", self.data]
-        arguments += ["--https-port", 0, "--http-port", 0, *self.flags]
+        arguments += ["--https-port", self.ports[0], "--http-port", self.ports[1], *self.flags]
         self.process = subprocess.Popen(
             [*self.prefix, self.binary, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
@@ -137,6 +138,8 @@ class Cluster:
         if endpoint["pid"] != self.process.pid:
             return False
         self.endpoint = endpoint
+        # the next start is at the same address, as it would be for clients of a coordinator that fell over
+        self.ports = tuple(urllib.parse.urlsplit(endpoint[name]).port for name in ("https_url", "http_url"))
         nodes = self.get("/api/v1/nodes").json()["nodes"]
         return sum(node["up"] for node in nodes) == self.nodes
 
