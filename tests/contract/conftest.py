@@ -35,6 +35,7 @@ def pytest_configure(config):
         file.unlink()
     config.outcomes = {}
     config.addinivalue_line("markers", "differs(method, how): what works, but not as with the service; for the matrix")
+    config.addinivalue_line("markers", "expects_a_refused_connection: tries to leave this machine, on purpose")
     tell_clients(None)
 
 

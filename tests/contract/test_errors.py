@@ -1,0 +1,196 @@
+"""What goes wrong reaches the user as the SDK's own exception, with our words in it, soon."""
+
+import shutil
+import sqlite3
+import time
+
+import pytest
+
+TELLS = """
+    try:
+        {call}
+        result(nothing="was raised")
+    except Exception as error:
+        result(kind=type(error).__name__, words=str(getattr(error, "message", error)))
+"""
+
+
+def told(sdk, call, *arguments, before="", timeout=30):
+    """Runs `call` in a user script and gives how it failed: its kind, its words, and how long that took."""
+    indent = "\n        "
+    script = sdk.run(
+        before + TELLS.replace("{call}", call.replace("\n", indent)).replace("\n    ", "\n"), *arguments, timeout=timeout
+    )
+    found = script.results()
+    assert "kind" in found, found
+    return found | {"took": script.took}
+
+
+def test_an_unknown_compute_target(sdk):
+    sdk.project()
+    found = told(sdk, 'Experiment(ws, "errors").submit(ScriptRunConfig("project", script="train.py", compute_target="none"))')
+    assert found["kind"] in ("ComputeTargetException", "ExperimentExecutionException", "UserErrorException")
+    assert "none" in found["words"]
+
+
+def test_an_entry_script_that_is_not_in_the_tree(sdk):
+    sdk.project()
+    found = told(sdk, 'Experiment(ws, "errors").submit(config(script="missing.py"))')
+    assert "missing.py" in found["words"]
+
+
+def test_a_failed_script_raises_with_its_exit_code_and_its_last_words(sdk):
+    sdk.project("""
+        import sys
+        print("reading the data")
+        raise ValueError("the data is made of cheese")
+    """)
+    found = sdk.results("""
+        from azureml.exceptions import ActivityFailedException
+        run = Experiment(ws, "errors").submit(config())
+        try:
+            run.wait_for_completion(show_output=True)
+        except ActivityFailedException as error:
+            result(words=str(error.message))
+        try:
+            run.wait_for_completion()
+        except ActivityFailedException as error:
+            result(quiet=str(error.message))
+        details = run.get_details()
+        result(status=run.get_status(), error=details["error"]["error"], no_raise=run.wait_for_completion(
+            raise_on_error=False)["status"])
+    """)
+    assert found["status"] == found["no_raise"] == "Failed"
+    for words in (found["words"], found["quiet"], found["error"]["message"]):
+        assert "the data is made of cheese" in words
+    assert "exit" in found["error"]["message"] and "1" in found["error"]["message"]
+    assert found["error"]["code"] == "UserError"
+
+
+def test_a_failed_rank_is_named(sdk):
+    sdk.project("""
+        import os, sys, time
+        if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
+            print("rank one gives up")
+            sys.exit(7)
+        time.sleep(60)
+    """)
+    found = sdk.results("""
+        from azureml.core.runconfig import MpiConfiguration
+        job = config(distributed_job_config=MpiConfiguration(process_count_per_node=1, node_count=2))
+        run = Experiment(ws, "errors").submit(job)
+        run.wait_for_completion(raise_on_error=False)
+        result(error=run.get_details()["error"]["error"]["message"], status=run.get_status())
+    """)
+    assert found["status"] == "Failed"
+    assert "7" in found["error"] and "rank 1" in found["error"].lower()
+
+
+def test_a_lost_snapshot_is_said_and_the_next_submit_of_another_home_uploads_again(sdk, cluster):
+    """The SDK keeps a note of its last snapshot and does not upload what it believes to be there."""
+    sdk.project("print('before the loss')")
+    script = sdk.start(
+        """
+        experiment = Experiment(ws, "lost")
+        first = experiment.submit(config())
+        first.wait_for_completion()
+        result(first=first.get_status())
+        while not os.path.exists(sys.argv[1]): time.sleep(0.02)
+        try:
+            second = experiment.submit(config())
+            second.wait_for_completion()
+            result(second=second.get_status())
+        except Exception as error:
+            result(kind=type(error).__name__, words=str(getattr(error, "message", error)))
+        """,
+        sdk.folder / "lost",
+    )
+    assert script.wait_for_result("first") == "Completed"
+    lost = cluster.data / "snapshots"
+    kept = sdk.folder / "kept"
+    shutil.copytree(lost, kept)
+    for file in [path for path in lost.rglob("*") if path.is_file()]:
+        file.unlink()
+    try:
+        (sdk.folder / "lost").write_text("")
+        found = sdk.finish(script).results()
+    finally:
+        shutil.copytree(kept, lost, dirs_exist_ok=True)
+    assert "snapshot" in found.get("words", "").lower(), found
+
+
+def test_a_secret_that_is_wrong_from_the_start(sdk):
+    script = sdk.finish(
+        sdk.start_cold(
+            """
+            import os
+            os.environ["AZUREML_SERVICE_PRINCIPAL_PASSWORD"] = "wrong"
+            from azureml.core import Workspace
+            Workspace.from_config()
+            """
+        ),
+        code=1,
+    )
+    assert "AuthenticationException" in script.err, script.story()
+    assert "client" in script.err.lower()
+
+
+def test_a_foreign_runs_token_opens_nothing(sdk):
+    """A token that we did not sign, and one that we signed and somebody changed."""
+    found = sdk.results("""
+        import base64, requests
+        from azureml.core.authentication import ServicePrincipalAuthentication
+        header = ws._auth_object.get_authentication_header()["Authorization"]
+        head, body, signature = header.split(" ", 1)[1].split(".")
+        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        claims["exp"] += 1000
+        forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+        none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').decode().rstrip("=")
+        url = ws.service_context._get_run_history_url() + "/history/v1.0" + ws.service_context._get_workspace_scope()
+        answers = {}
+        for name, token in (("good", ".".join((head, body, signature))), ("forged", ".".join((head, forged, signature))),
+                            ("unsigned", none + "." + body + "."), ("none", None)):
+            headers = {"Authorization": "Bearer " + token} if token else {}
+            answers[name] = requests.post(url + "/experiments:query", json={}, headers=headers).status_code
+        result(answers=answers)
+    """)
+    assert found["answers"] == {"good": 200, "forged": 401, "unsigned": 401, "none": 401}
+
+
+NOT_THERE = {
+    "Run.register_model": 'experiment.start_logging(snapshot_directory=None, outputs=None).register_model("m", "outputs/m")',
+    "Model.register": 'Model.register(ws, model_path="project", model_name="m")',
+    "Model.list": "list(Model.list(ws))",
+    "Workspace.models": "list(ws.models)",
+    "Workspace.webservices": "list(ws.webservices)",
+    "Workspace.images": "list(ws.images)",
+    "Workspace.linked_services": "list(ws.linked_services)",
+    "Workspace.get_default_keyvault": 'ws.get_default_keyvault().get_secret("name")',
+    "Workspace.create": 'Workspace.create("another", subscription_id=ws.subscription_id, resource_group="local")',
+    "Workspace.delete": "ws.delete(no_wait=True)",
+    "Workspace.list_keys": "ws.list_keys()",
+    "Run.get_secret": 'experiment.start_logging(snapshot_directory=None, outputs=None).get_secret("name")',
+    "Environment.build": 'Environment("built").build(ws)',
+    "Environment.get_image_details": 'bare.register(ws).get_image_details(ws)',
+    "Datastore.register_azure_file_share": 'Datastore.register_azure_file_share(ws, "share", "s", "a", account_key="eA==")',
+    "Datastore.register_azure_data_lake_gen2": 'Datastore.register_azure_data_lake_gen2(ws, "lake", "f", "a")',
+}
+
+
+@pytest.mark.parametrize("what", NOT_THERE)
+def test_what_is_not_there_says_so_in_words_and_soon(sdk, what):
+    """Nothing of these hangs in the SDK's retries: the answer is final, and it is for people."""
+    sdk.project()
+    started = time.monotonic()
+    before = 'from azureml.core.model import Model\nexperiment = Experiment(ws, "not-there")\n'
+    found = told(sdk, NOT_THERE[what], before=before)
+    assert time.monotonic() - started < 10
+    assert len(found["words"]) > 20 and "Traceback" not in found["words"], found
+    assert found["kind"] not in ("KeyError", "AttributeError", "TypeError", "JSONDecodeError"), found
+
+
+def test_the_history_is_whole_after_all_that(cluster):
+    """Whatever clients did, the rows hold: the store's own checks on the file."""
+    with sqlite3.connect(f"file:{cluster.data}/history.db?mode=ro", uri=True) as history:
+        assert history.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert history.execute("PRAGMA foreign_key_check").fetchall() == []
