@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import sys
 
 import pytest
@@ -15,13 +16,14 @@ from sdk import PYTHON, Sdk, Worker  # noqa: E402
 from wheelhouse import make_index  # noqa: E402
 
 PAIR = PYTHON.parents[1].name.removeprefix("sdk-")
-RECORD = ROOT / "build/test-results/contract" / PAIR
-SESSION = PYTHON.parents[1] / "contract-session.json"
+# one folder for each process of pytest-xdist
+RECORD = ROOT / "build/test-results/contract" / PAIR / os.environ.get("PYTEST_XDIST_WORKER", "alone")
+SESSION = RECORD / "session.json"
 
 
 def tell_clients(test):
     """Tells the processes of the SDK's interpreter where to write to, and which test runs. Never half a file."""
-    draft = SESSION.with_suffix(f".{os.getpid()}")
+    draft = SESSION.with_suffix(".new")
     draft.write_text(json.dumps({"folder": str(RECORD), "test": test}))
     draft.rename(SESSION)
 
@@ -30,12 +32,13 @@ def pytest_configure(config):
     for needed, remedy in ((LINARITE, "build it first (tests/run contract does)"), (PYTHON, "run tests/contract/install")):
         if not needed.exists():
             pytest.exit(f"{needed} is not there: {remedy}", returncode=3)
+    if not hasattr(config, "workerinput"):  # not for each process of xdist
+        shutil.rmtree(RECORD.parent, ignore_errors=True)
     RECORD.mkdir(parents=True, exist_ok=True)
-    for file in RECORD.glob("*.json*"):
-        file.unlink()
     config.outcomes = {}
     config.addinivalue_line("markers", "differs(method, how): what works, but not as with the service; for the matrix")
     config.addinivalue_line("markers", "expects_a_refused_connection: tries to leave this machine, on purpose")
+    os.environ["LINARITE_CONTRACT_SESSION"] = str(SESSION)
     tell_clients(None)
 
 
@@ -56,7 +59,6 @@ def pytest_runtest_makereport(item, call):
 def pytest_unconfigure(config):
     if getattr(config, "outcomes", None):
         (RECORD / "outcomes.json").write_text(json.dumps(config.outcomes, indent=1))
-    SESSION.unlink(missing_ok=True)
 
 
 def audit_lines():

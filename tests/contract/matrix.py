@@ -1,7 +1,7 @@
 """matrix.py RESULTS PAGE: writes the fidelity matrix from what the contract tests of one or more SDKs recorded.
 
-RESULTS has a folder for each pair of Python and SDK: outcomes.json (the tests) and calls.jsonl (the public methods that the
-tests' user code called, and how that went). A method works if a call of it returned in a test that passed; if all calls in
+RESULTS has a folder for each pair of Python and SDK, and in it one for each process that ran tests: outcomes.json (the
+tests) and calls.jsonl (the public methods that the tests' user code called, and how that went). A method works if a call of it returned in a test that passed; if all calls in
 such tests raised, it is not there, and what was raised is what the user sees. Nothing is entered by hand but how
 something differs: the marker `differs` on a test that shows it.
 """
@@ -41,11 +41,12 @@ class Pair:
             [python, ROOT / "tests/contract/client/introspect.py"], capture_output=True, text=True, check=True
         )
         self.sdk = json.loads(listed.stdout.splitlines()[-1])
-        self.outcomes = json.loads((folder / "outcomes.json").read_text())
-        self.calls, self.differs = {}, {}
-        for line in (folder / "calls.jsonl").read_text().splitlines():
-            row = json.loads(line)
-            self.calls.setdefault((row["class"], row["name"]), []).append(row)
+        self.outcomes, self.calls, self.differs = {}, {}, {}
+        for file in folder.glob("*/outcomes.json"):
+            self.outcomes.update(json.loads(file.read_text()))
+        for file in folder.glob("*/calls.jsonl"):
+            for row in map(json.loads, file.read_text().splitlines()):
+                self.calls.setdefault((row["class"], row["name"]), []).append(row)
         for outcome in self.outcomes.values():
             for method, how in outcome["differs"] if outcome["outcome"] == "passed" else []:
                 self.differs[tuple(method.split("."))] = how
@@ -120,7 +121,7 @@ def page(pairs):
 
 def main():
     results, output = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
-    folders = [folder for folder in results.iterdir() if (folder / "outcomes.json").exists()]
+    folders = [folder for folder in results.iterdir() if any(folder.glob("*/outcomes.json"))]
     if not folders:
         sys.exit("no contract tests were run: there is nothing to write down")
     newest_first = sorted(folders, key=lambda f: [int(n) for n in re.findall(r"\d+", f.name)][::-1], reverse=True)

@@ -32,6 +32,8 @@ def user_managed(name, interpreter):
     environment = Environment(name)
     environment.python.user_managed_dependencies = True
     environment.python.interpreter_path = interpreter
+    # the watch of these tests, for scripts inside runs; see client/contract_hook.py
+    environment.environment_variables = {"LINARITE_CONTRACT_SESSION": os.environ["LINARITE_CONTRACT_SESSION"]}
     return environment
 
 bare = user_managed("bare", os.environ["BARE_PYTHON"])
@@ -190,6 +192,7 @@ def client_variables(cluster, home):
         "HOME": str(home),
         "LINARITE_DATA_DIR": str(cluster.data),
         "BARE_PYTHON": str(BARE_PYTHON),
+        "LINARITE_CONTRACT_SESSION": os.environ["LINARITE_CONTRACT_SESSION"],
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",
     }

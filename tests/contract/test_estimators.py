@@ -74,10 +74,10 @@ def test_overrides_at_submission_and_the_estimators_own_parts(sdk):
 
 REFUSED = {
     # what the service takes and Linarite does not yet: a 400 in our words
-    "gloo": ("from azureml.core.runconfig import Gloo; more = dict(distributed_training=Gloo())", "PyTorch", "gloo"),
-    "nccl": ("from azureml.core.runconfig import Nccl; more = dict(distributed_training=Nccl())", "PyTorch", "nccl"),
+    "gloo": ("from azureml.train.dnn import Gloo; more = dict(distributed_training=Gloo())", "PyTorch", "gloo"),
+    "nccl": ("from azureml.train.dnn import Nccl; more = dict(distributed_training=Nccl())", "PyTorch", "nccl"),
     "parameter server": (
-        "from azureml.core.runconfig import ParameterServer; more = dict(distributed_training=ParameterServer())",
+        "from azureml.train.dnn import ParameterServer; more = dict(distributed_training=ParameterServer())",
         "TensorFlow",
         "parameterserver",
     ),

@@ -167,9 +167,7 @@ def test_a_run_that_takes_longer_than_it_may_is_cancelled(sdk, tmp_path):
     sdk.project(WAITS)
     found = sdk.results(
         """
-        job = config(arguments=[sys.argv[1]])
-        job.run_config.max_run_duration_seconds = 1
-        run = Experiment(ws, "too-long").submit(job)
+        run = Experiment(ws, "too-long").submit(config(arguments=[sys.argv[1]], max_run_duration_seconds=1))
         run.wait_for_completion(raise_on_error=False)
         while run.get_status() not in ("Canceled", "Failed", "Completed"): time.sleep(0.05)
         result(status=run.get_status(), error=json.dumps(run.get_details().get("error")))

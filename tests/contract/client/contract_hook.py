@@ -5,8 +5,8 @@ It does two things, and changes nothing of what the SDK does:
 * The socket audit: an address that is not of this machine is written down and refused, before any packet leaves.
 * The record: which public methods the user's code called, and whether they returned or raised (see matrix.py).
 
-What the test session wants to know is in the file contract-session.json of the virtual environment: the folder to write
-to, and the test that runs now. Without that file only the audit is on. Must run on Python 3.8.
+What the test session wants to know is in the file that LINARITE_CONTRACT_SESSION names: the folder to write to, and the
+test that runs now. Without it only the audit is on. Must run on Python 3.8.
 """
 
 import functools
@@ -17,7 +17,7 @@ import os
 import sys
 import sysconfig
 
-SESSION = os.path.join(sys.prefix, "contract-session.json")
+SESSION = os.environ.get("LINARITE_CONTRACT_SESSION", "")
 
 # module -> the classes whose public methods are recorded, and the name that the matrix has for them
 TRACKED = {
