@@ -175,8 +175,8 @@ asio::awaitable<int> be_agent(asio::io_context& io, agent::Options options) {
 /// Spawns the program and runs the loop until it ended.
 int run_loop(asio::io_context& io, asio::awaitable<int> program) {
     // few threads that allocate little each; and without fast bins no large allocation has to tidy them up first
-    ::mallopt(M_ARENA_MAX, 2);
-    ::mallopt(M_MXFAST, 0);
+    ::mallopt(M_ARENA_MAX, 2); // NOLINT(concurrency-mt-unsafe): no other thread is there yet
+    ::mallopt(M_MXFAST, 0);    // NOLINT(concurrency-mt-unsafe)
     int code = 1;
     asio::co_spawn(io, std::move(program), [&](const std::exception_ptr& failure, int result) {
         code = result;

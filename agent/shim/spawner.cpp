@@ -22,7 +22,7 @@ namespace linarite::shim {
 namespace {
 
 constexpr int agent_socket = 0;
-constexpr std::size_t longest_request = 2 * 4096; // two paths
+constexpr std::size_t longest_request = 8192; // two paths
 
 /// So that a list of processes shows whose supervisor it is.
 void write_title(std::span<char> title, const std::string& job_file) {
