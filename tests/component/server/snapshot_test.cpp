@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h> // NOLINT(modernize-deprecated-headers): newlocale is POSIX
 
 namespace linarite::test {
 namespace {
@@ -26,6 +27,8 @@ protected:
     }
     static std::map<std::string, std::string> unpack(const std::string& bytes) {
         std::map<std::string, std::string> files;
+        const locale_t utf8 = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr); // for names that are not ASCII
+        const locale_t before = ::uselocale(utf8);
         archive* reader = archive_read_new();
         archive_read_support_format_zip(reader);
         EXPECT_EQ(archive_read_open_memory(reader, bytes.data(), bytes.size()), ARCHIVE_OK);
@@ -33,10 +36,11 @@ protected:
         while (archive_read_next_header(reader, &entry) == ARCHIVE_OK) {
             std::string text(static_cast<std::size_t>(archive_entry_size(entry)), '\0');
             archive_read_data(reader, text.data(), text.size());
-            const char* name = archive_entry_pathname_utf8(entry);
-            files[name == nullptr ? archive_entry_pathname(entry) : name] = text;
+            files[archive_entry_pathname(entry)] = text;
         }
         archive_read_free(reader);
+        ::uselocale(before);
+        ::freelocale(utf8);
         return files;
     }
     [[nodiscard]] std::size_t stored_blobs() const {
