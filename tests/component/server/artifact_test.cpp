@@ -164,6 +164,37 @@ TEST_F(ArtifactTest, HostileNamesAndUnknownContainersAreRefused) {
     });
 }
 
+TEST_F(ArtifactTest, ARunReachesItsOwnFilesAlone) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const auto agent = co_await join("n1");
+        co_await submit("r1");
+        co_await submit("r2");
+        const proto::SyncAnswer wanted = co_await sync(*agent, "n1");
+        EXPECT_EQ(wanted.runs.size(), 1U);
+        HttpClient run(executor_, client::Address{url_, wanted.runs.at(0).variables.at("AZUREML_RUN_TOKEN"), ""});
+        const Json paths{{"paths", Json::array({Json{{"path", "x"}}})}};
+        for (const char* mine : {"/ExperimentRun/dcid.r1", "/prefix/contentinfo/ExperimentRun/dcid.r1/outputs"}) {
+            const auto answer = co_await run.call("GET", service(mine));
+            EXPECT_TRUE(answer) << mine << (answer ? "" : answer.error().detail());
+        }
+        const auto given = co_await run.call("POST", service("/batch/metadata/ExperimentRun/dcid.r1"), paths);
+        EXPECT_TRUE(given);
+        for (const char* other : {"/ExperimentRun/dcid.r2", "/prefix/contentinfo/ExperimentRun/dcid.r2",
+                                  "/contentinfo/ExperimentRun/dcid.r2/x", "/metadata/ExperimentRun/dcid.none/x"}) {
+            const auto answer = co_await run.call("GET", service(other));
+            EXPECT_FALSE(answer) << other;
+            EXPECT_EQ(answer.error().code(), Errc::not_found) << other;
+        }
+        const auto refused = co_await run.call("POST", service("/batch/metadata/ExperimentRun/dcid.r2"), paths);
+        EXPECT_EQ(refused.error().code(), Errc::not_found);
+
+        co_await send_snapshot("11111111-0000-4000-8000-000000000001", {{"secret.py", "1"}});
+        const std::string zip = "/content/v2.0" + scope + "/snapshots/11111111-0000-4000-8000-000000000001/zip";
+        const auto foreign = co_await run.call("POST", zip);
+        EXPECT_EQ(foreign.error().code(), Errc::not_found) << "not the snapshot of this run";
+    });
+}
+
 TEST_F(ArtifactTest, ALinkIsForItsFileItsRightAndItsTime) {
     with_coordinator([this]() -> asio::awaitable<void> {
         co_await join("n1");
