@@ -2,13 +2,25 @@
 
 #include "async/async.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace linarite::agent {
 
 namespace {
 
-// Azure's own images only bring a system and a Python, which the node has.
+// "pytorch:1.4-cpu": what the SDK's framework estimators ask for if their user names no packages.
+bool is_framework_image(const std::string& image) {
+    constexpr std::array frameworks{"pytorch:", "tensorflow:", "chainer:", "scikit-learn:", "sklearn:"};
+    const bool has_place = image.ends_with("-cpu") || image.ends_with("-gpu");
+    return has_place && std::any_of(frameworks.begin(), frameworks.end(),
+                                    [&](const char* framework) { return image.starts_with(framework); });
+}
+
+// Azure's own images bring a system and a Python, which the node has, and some a framework, which it may have.
 bool is_azure_image(const std::string& image) {
-    return image.empty() || image.find("/azureml/") != std::string::npos || image.starts_with("azureml/");
+    return image.empty() || image.find("/azureml/") != std::string::npos || image.starts_with("azureml/") ||
+           is_framework_image(image);
 }
 
 } // namespace
@@ -53,7 +65,8 @@ Result<std::string> check_container(const proto::ContainerSettings& container) {
     if (container.base_image.empty() && container.base_dockerfile.empty()) {
         return std::string();
     }
-    return "no container engine is used: " + named + " is replaced by the node itself";
+    return "no container engine is used: " + named + " is replaced by the node itself" +
+           (is_framework_image(container.base_image) ? ", whose Python must have the framework" : "");
 }
 
 } // namespace linarite::agent

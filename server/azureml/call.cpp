@@ -96,8 +96,10 @@ asio::awaitable<bool> may_reach(Call call, std::string run) {
     co_return row ? row->root.str() == call.caller().name : row.error().code() == Errc::not_found;
 }
 
+// The SDK raises its own UserErrorException for that one code alone; what kind of error it is stands within.
 Json error_body(std::string_view code, const std::string& message, const Time& now) {
-    return Json{{"error", Json{{"code", code},
+    const bool of_user = code == "NotFoundError" || code == "ConflictError";
+    return Json{{"error", Json{{"code", of_user ? "UserError" : code},
                                {"severity", nullptr},
                                {"message", message},
                                {"messageFormat", nullptr},
@@ -106,7 +108,7 @@ Json error_body(std::string_view code, const std::string& message, const Time& n
                                {"detailsUri", nullptr},
                                {"target", nullptr},
                                {"details", Json::array()},
-                               {"innerError", nullptr}}},
+                               {"innerError", of_user ? Json{{"code", code}, {"innerError", nullptr}} : Json()}}},
                 {"correlation", Json{{"operation", random_hex(8)}, {"request", random_hex(8)}}},
                 {"environment", "local"},
                 {"location", "local"},

@@ -1,6 +1,7 @@
 #include "server/azureml/run_changes.hpp"
 
 #include "proto/json_reader.hpp"
+#include "server/azureml/run_filter.hpp"
 #include "server/service/run_history.hpp"
 
 namespace linarite::azureml {
@@ -53,7 +54,7 @@ Result<service::InteractiveRun> read_interactive(const std::string& id, const Js
     run.id = RunId(id);
     run.parent = RunId(reader.text("parentRunId"));
     run.target = reader.text("target");
-    run.kind = reader.text("runType");
+    run.kind = reader.text("runType", interactive_run);
     run.display_name = reader.text("displayName");
     run.description = reader.text("description");
     run.status = read_status(reader).value_or(core::RunStatus::not_started);

@@ -74,10 +74,10 @@ Json properties_of(const store::RunRow& row) {
 }
 
 Json run_type(const store::RunRow& row) {
-    if (!row.kind.empty()) {
-        return row.kind;
+    if (row.kind.empty()) {
+        return script_run;
     }
-    return row.interactive ? Json() : Json(script_run);
+    return row.kind == interactive_run ? Json() : Json(row.kind);
 }
 
 std::string script_of(const Json& definition) {

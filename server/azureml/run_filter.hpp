@@ -14,5 +14,7 @@ Result<store::RunCondition> parse_run_filter(const std::string& text);
 
 /// What this room calls a run that was submitted to be run; its rows have no kind of their own.
 inline constexpr const char* script_run = "azureml.scriptrun";
+/// The kind of a run that its client makes without saying more; Azure has no word for it.
+inline constexpr const char* interactive_run = "interactive";
 
 } // namespace linarite::azureml
