@@ -17,7 +17,8 @@ constexpr std::array reserved{"adfs",
                               "api",
                               "artifact",
                               "assetstore",
-                              "azureml",
+                              "azureml-artifacts",
+                              "azureml-snapshots",
                               "content",
                               "credential",
                               "dataset",
@@ -33,15 +34,10 @@ constexpr std::array reserved{"adfs",
                               "metrics",
                               "mlflow",
                               "modelmanagement",
-                              "msi",
                               "pipelines",
                               "rp",
                               "studio",
-                              "azureml-logs",
-                              "ui",
-                              "subscriptions",
-                              "azureml-artifacts",
-                              "azureml-snapshots"};
+                              "subscriptions"};
 
 bool is_word(std::string_view text, std::size_t shortest, std::size_t longest, std::string_view more) {
     return text.size() >= shortest && text.size() <= longest && std::ranges::all_of(text, [&](char c) {

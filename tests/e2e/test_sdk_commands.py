@@ -6,6 +6,7 @@ import pathlib
 import signal
 import ssl
 import subprocess
+import urllib.parse
 import urllib.request
 
 import pytest

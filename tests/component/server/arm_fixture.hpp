@@ -71,7 +71,7 @@ protected:
 
     /// Joins a node and lets it say once what it has.
     asio::awaitable<std::unique_ptr<HttpClient>> join(std::string name, std::vector<std::string> labels = {}) {
-        const Json offered = co_await must(201, "POST", "/api/v1/nodes/join-tokens", Json::object());
+        const Json offered = co_await must(200, "POST", "/api/v1/nodes/join-tokens", Json::object());
         const auto join = proto::parse_join_string(offered.at("join").get<std::string>());
         const proto::JoinRequest request{1, name, join ? join->token : ""};
         HttpClient anonymous(executor_, client::Address{url_, "", ""});
