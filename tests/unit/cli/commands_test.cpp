@@ -71,12 +71,12 @@ TEST_F(CommandLineTest, WhatIsNotUnderstoodIsBadUsage) {
     EXPECT_THAT(err_, AllOf(HasSubstr("--nope"), HasSubstr("linarite runs --help")));
     EXPECT_EQ(run({}), 2);
     EXPECT_EQ(run({"runs", "-o", "xml"}), 2);
-    EXPECT_EQ(run({"runs", "--", "x"}), 2);
-    EXPECT_EQ(run({"logs", "r1", "-f", "-o", "json"}), 2);
-    EXPECT_EQ(run({"datastore"}), 2);
     EXPECT_EQ(run({"run"}), 2);
     EXPECT_EQ(run({"run", "--nope", "x"}), 2);
     EXPECT_EQ(run({"workspace", "create"}), 2);
+    EXPECT_EQ(run({"runs", "--", "x"}), 2);
+    EXPECT_EQ(run({"logs", "r1", "-f", "-o", "json"}), 2);
+    EXPECT_EQ(run({"datastore"}), 2);
 }
 
 TEST_F(CommandLineTest, EachCommandHelpsWithAnExample) {

@@ -494,8 +494,8 @@ TEST_F(TablesTest, ADatastoreKeepsItsPath) {
 }
 
 TEST_F(TablesTest, AMovedDatastoreDiffersInItsPathAlone) {
-    ASSERT_TRUE(tables_.put_datastore({"data", "/a", true, true, t0}));
-    ASSERT_TRUE(tables_.put_datastore({"other", "/o", false, false, t0}));
+    ASSERT_TRUE(tables_.put_datastore({"data", "/a", true, true, t0, "", ""}));
+    ASSERT_TRUE(tables_.put_datastore({"other", "/o", false, false, t0, "", ""}));
 
     ASSERT_TRUE(tables_.move_datastore("data", "/b"));
 
