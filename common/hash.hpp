@@ -3,8 +3,8 @@
 
 #include "common/error.hpp"
 
-#include <cstdint>
 #include <array>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>

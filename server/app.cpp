@@ -215,9 +215,10 @@ Result<void> App::Parts::listen() {
     if (!tls) {
         return tls.error();
     }
-    auto api = std::make_shared<native::Api>(native::Api{
-        *store, *metric_store, *metrics, *scheduler, *workspaces, *runs, *storage, *snapshots, *datastores, *nodes, files,
-        options.data, options.version, [this] { return join_template(); }, [this] { return server->counters(); }});
+    auto api = std::make_shared<native::Api>(
+        native::Api{*store, *metric_store, *metrics, *scheduler, *workspaces, *runs, *storage, *snapshots, *datastores,
+                    *nodes, files, options.data, options.version, [this] { return join_template(); },
+                    [this] { return server->counters(); }});
     http::Router router;
     native::add_routes(router, api);
     azureml::add_routes(router, std::make_shared<azureml::Api>(azureml::Api{*workspaces,
@@ -238,9 +239,9 @@ Result<void> App::Parts::listen() {
                                                                             admin_token,
                                                                             [this] { return https_port; },
                                                                             {}}));
-    blob::add_routes(router, std::make_shared<blob::Api>(
-                                 blob::Api{*storage, *snapshots, *uploads, *datastores, *tokens, files, clock,
-                                           artifacts::BlockFolder(options.data.blocks())}));
+    blob::add_routes(router,
+                     std::make_shared<blob::Api>(blob::Api{*storage, *snapshots, *uploads, *datastores, *tokens, files,
+                                                           clock, artifacts::BlockFolder(options.data.blocks())}));
     names.push_back(host_name());
     server = std::make_unique<http::Server>(
         loop, std::move(router), [this](std::string token) { return authenticate(std::move(token)); },

@@ -1,11 +1,11 @@
 #include "server/service/datastores.hpp"
 
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <sys/stat.h>
 
 namespace linarite::service {
 namespace {

@@ -23,7 +23,7 @@ namespace linarite::service {
 struct SchedulerSettings {
     core::Limits limits;
     Millis stop_grace{30'000}; // between TERM and KILL; limits.stop must be longer
-    std::string host_id; // of the coordinator's host: agents compare it with their own
+    std::string host_id;       // of the coordinator's host: agents compare it with their own
     /// The variables of a run that the coordinator decides.
     std::function<std::map<std::string, std::string>(const store::RunRow&)> variables = {};
     /// The token by which one attempt of a run speaks to us.

@@ -110,9 +110,9 @@ TEST_F(AzureHistoryTest, EverythingThatIsWrongWithASubmissionComesInOneAnswer) {
 
         const std::string words =
             co_await refused(400, "POST", target, Json{{"SnapshotId", snapshot}, {"Configuration", configured}});
-        const std::string lost = co_await refused(
-            400, "POST", target, Json{{"SnapshotId", "11111111-0000-0000-0000-000000000000"},
-                                      {"Configuration", Json{{"script", "train.py"}}}});
+        const std::string lost = co_await refused(400, "POST", target,
+                                                  Json{{"SnapshotId", "11111111-0000-0000-0000-000000000000"},
+                                                       {"Configuration", Json{{"script", "train.py"}}}});
 
         for (const char* part : {"gone.py", "mars", "Nccl"}) {
             EXPECT_NE(words.find(part), std::string::npos) << words;
@@ -197,8 +197,8 @@ TEST_F(AzureHistoryTest, ARunsTokenReachesThatRunAndWhatIsBelowIt) {
         co_await refused(404, "PATCH", runs + "stray", Json::object(), run.get());
         co_await refused(404, "PATCH", runs + "stray", Json{{"parentRunId", "other"}}, run.get());
         EXPECT_EQ((co_await ask("GET", "/api/v1/runs", nullptr, run.get())).status, 403);
-        const Json seen = Json::parse(
-            (co_await ask("POST", history + "/experiments/e/runs:query", Json::object(), run.get())).body);
+        const Json seen =
+            Json::parse((co_await ask("POST", history + "/experiments/e/runs:query", Json::object(), run.get())).body);
         EXPECT_EQ(seen.at("value").size(), 2U);
         EXPECT_EQ((co_await ask("GET", runs + "e_1_aa/token", nullptr, run.get())).status, 200);
     });
