@@ -32,16 +32,21 @@ def user_managed(name, interpreter):
     environment = Environment(name)
     environment.python.user_managed_dependencies = True
     environment.python.interpreter_path = interpreter
-    # the watch of these tests, for scripts inside runs; see client/contract_hook.py
-    environment.environment_variables = {"LINARITE_CONTRACT_SESSION": os.environ["LINARITE_CONTRACT_SESSION"]}
     return environment
 
 bare = user_managed("bare", os.environ["BARE_PYTHON"])
 genuine = user_managed("genuine", sys.executable)
 
+def log_of(run):
+    run.wait_for_completion()
+    return run.get_details_with_logs()["logFiles"]["azureml-logs/70_driver_log.txt"]
+
 def config(script="train.py", environment=bare, **more):
-    return ScriptRunConfig(source_directory="project", script=script, compute_target="cpu-cluster",
+    made = ScriptRunConfig(source_directory="project", script=script, compute_target="cpu-cluster",
                            environment=environment, **more)
+    # the watch of these tests, for scripts inside runs; see client/contract_hook.py
+    made.run_config.environment_variables = {"LINARITE_CONTRACT_SESSION": os.environ["LINARITE_CONTRACT_SESSION"]}
+    return made
 '''
 
 

@@ -36,7 +36,7 @@ def test_a_run_in_a_registered_environment(sdk):
         made.environment_variables = {"MINE": "of the environment"}
         made.register(ws)
         run = Experiment(ws, "environments").submit(config(environment=Environment.get(ws, "for-a-run")))
-        run.wait_for_completion(show_output=True)
+        run.wait_for_completion()
         used = run.get_environment()
         result(status=run.get_status(), name=used.name, version=used.version)
     """)

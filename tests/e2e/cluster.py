@@ -189,7 +189,8 @@ class Cluster:
         return None
 
     def cancel_all(self):
-        active = [run["run_id"] for run in self.runs() if run["status"] not in TERMINAL]
+        # what has no definition is the run of a notebook, which no node has: it ends when the notebook says so
+        active = [run["run_id"] for run in self.runs() if run["status"] not in TERMINAL and run["definition"]]
         for run in active:
             self.post(f"/api/v1/runs/{run}/cancel", {})
         for run in active:
