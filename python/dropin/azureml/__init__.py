@@ -35,6 +35,31 @@ def _set_path(specs):
     __path__ = [folder for folder in dict.fromkeys(folders) if folder != _HERE] + [_HERE]
 
 
+def _send_the_rest_at_the_end():
+    """The genuine Run sends metrics once a second from a thread, and what is left only if its launcher tells it to.
+
+    Here scripts run without a launcher in their process, so we tell it. It must come before the pools of
+    concurrent.futures close, which since Python 3.9 is earlier than atexit. A forked child has none of the threads.
+    """
+    import threading
+
+    if "AZUREML_RUN_TOKEN" not in os.environ:
+        return
+    owner = os.getpid()
+
+    def send():
+        runs = sys.modules.get("azureml._run_impl.run_base")
+        if runs is not None and os.getpid() == owner and not runs._RunBase._registered_kill_handlers.empty():
+            runs._RunBase._kill(timeout=300)
+
+    register = getattr(threading, "_register_atexit", None)
+    if register is None:
+        import atexit
+
+        register = atexit.register
+    register(send)
+
+
 def _let_others_win():
     global __path__, __file__
     others = list(_specs_elsewhere())
@@ -45,6 +70,8 @@ def _let_others_win():
         __file__ = others[0].origin
         exec(others[0].loader.get_code("azureml"), globals())
         _set_path(others)
+    if others and _has_core(others[0]):
+        _send_the_rest_at_the_end()
 
 
 _let_others_win()
