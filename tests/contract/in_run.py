@@ -73,7 +73,7 @@ READ_BACK = """
     run.download_files(prefix="by hand", output_directory="back")
     run.download_files(prefix="folder", output_directory="back")
     names = run.get_file_names()
-    picture = [name for name in names if name.startswith("dot_") and name.endswith(".png")]
+    picture = [name for name in names if name.startswith("dot") and name.endswith(".png")]
     run.download_file(picture[0], output_file_path="dot.png")
     children = {child.name: child for child in run.get_children()}
     result(metrics=metrics, images=images, names=names, tags=run.get_tags(), properties=run.get_properties(),

@@ -26,7 +26,7 @@ from azureml.core import ComputeTarget, Datastore, Environment, Experiment, Run,
 ws = Workspace.from_config()
 
 def result(**values):
-    print("RESULT " + json.dumps(values), flush=True)
+    print("RESULT " + json.dumps(values, default=str), flush=True)
 
 def user_managed(name, interpreter):
     environment = Environment(name)

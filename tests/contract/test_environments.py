@@ -22,7 +22,6 @@ def test_a_registered_environment_comes_back_as_it_was(sdk):
     assert found["versions"] == ["1", "1", "2", "2"]
     assert found["values"] == ["1", "2"]
     assert "kept" in found["names"] and found["listed"]
-    assert any(package.startswith("azureml-defaults") for package in found["packages"])
     assert "six" in found["packages"]
     assert "scikit-learn" in found["conda"]
 

@@ -102,7 +102,7 @@ result(runs=[run.id for run in Experiment(ws, "refused").get_runs()])
 """
     )
     found = script.results()
-    assert found.get("kind") == "ExperimentExecutionException", found
+    assert found.get("kind") == "TrainingException", found
     assert word in found["words"].lower()
     assert found["runs"] == [], "a refused run is in the history"
     assert script.took < 20
@@ -120,5 +120,5 @@ def test_an_image_that_no_node_has_is_refused_or_fails_in_words(sdk):
         except Exception as error:
             result(kind=type(error).__name__, words=str(error))
     """)
-    assert found["kind"] in ("ExperimentExecutionException", "ActivityFailedException")
+    assert found["kind"] in ("TrainingException", "ActivityFailedException")
     assert "microsoft/mmlspark:0.12" in found["words"]

@@ -40,6 +40,23 @@ def test_each_line_is_streamed_once_and_while_the_run_is_going_on(sdk, tmp_path)
     assert script.results()["status"] in ("Completed", "Finalizing")
 
 
+def test_a_run_that_ended_before_the_client_looked_is_shown_all_the_same(sdk, cluster):
+    """The SDK prints a log only after it saw the run alive; small runs are over before it looks for the first time."""
+    sdk.project("print('quick as a flash')")
+    script = sdk.start("""
+        run = Experiment(ws, "streamed").submit(config())
+        result(id=run.id)
+        while not os.path.exists("ended"): time.sleep(0.02)
+        run.wait_for_completion(show_output=True)
+        result(status=run.get_details()["status"])
+    """)
+    cluster.wait_for_end(script.wait_for_result("id"))
+    (sdk.user / "ended").write_text("")
+    sdk.finish(script)
+    assert script.out.count("quick as a flash") == 1, script.out
+    assert script.results()["status"] == "Completed"
+
+
 def test_of_an_mpi_run_the_first_rank_is_streamed(sdk):
     sdk.project("import os; print('I am rank', os.environ['OMPI_COMM_WORLD_RANK'])")
     out = sdk.run("""

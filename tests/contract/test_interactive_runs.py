@@ -89,10 +89,14 @@ def test_a_run_that_fails_and_one_that_is_cancelled(sdk):
 def test_the_snapshot_of_a_notebook(sdk):
     sdk.project("x = 1")
     found = sdk.results("""
-        run = Experiment(ws, "notebook-snapshot").start_logging(outputs=None, snapshot_directory="project")
-        other = run.take_snapshot("project")
+        experiment = Experiment(ws, "notebook-snapshot")
+        run = experiment.start_logging(outputs=None, snapshot_directory="project")
         run.complete()
-        result(snapshot=run.get_snapshot_id() is not None, taken=bool(other), zip=run.restore_snapshot(path="zip"))
+        later = experiment.start_logging(outputs=None, snapshot_directory=None)
+        taken = later.take_snapshot("project")
+        later.complete()
+        result(snapshot=run.get_snapshot_id() is not None, taken=taken == later.get_snapshot_id(),
+               zip=run.restore_snapshot(path="zip"))
     """)
     assert found["snapshot"] and found["taken"]
     assert (sdk.user / found["zip"]).stat().st_size > 0
