@@ -233,7 +233,7 @@ class FakeService(History, Storage):
         for entry in body["values"]:
             self._check_entry(entry)
         assert set(body) == {"values", "reportErrors"} and body["reportErrors"] is True
-        assert 0 < len(body["values"]) <= 50
+        assert 0 < len(body["values"]) <= 500
         if self.refused_names & {entry["name"] for entry in body["values"]}:
             raise Refusal(400, "a name is refused")
         with self._lock:

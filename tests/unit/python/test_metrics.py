@@ -120,12 +120,21 @@ def test_integers_beyond_64_bits_become_doubles():
     assert values.scalar("n", (1 << 63) - 1).columns == {"n": "int"}
 
 
-def test_at_most_50_entries_go_in_one_request(service, run):
-    for value in range(120):
+def test_what_piles_up_goes_in_requests_of_at_most_500_entries(service, run):
+    service.gate.clear()
+    for value in range(1200):
         run.log("v", value)
+    service.gate.set()
     run.flush()
-    assert service.values(run.id, "v") == list(range(120))
-    assert max(size for _, size in service.batches) == 50
+    assert service.values(run.id, "v") == list(range(1200))
+    assert max(size for _, size in service.batches) == 500
+
+
+def test_fifty_entries_wait_for_no_more(service, run, monkeypatch):
+    monkeypatch.setattr(metrics, "_INTERVAL", 3600)
+    for value in range(50):
+        run.log("v", value)
+    service.wait_for(lambda: service.values(run.id, "v") == list(range(50)))
 
 
 def test_few_values_go_without_being_asked_to(service, run):

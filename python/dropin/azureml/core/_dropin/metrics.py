@@ -13,7 +13,8 @@ from azureml.core._dropin.per_process import PerProcess
 from azureml.core._dropin.transport import Unavailable, pauses
 from azureml.exceptions import ServiceException
 
-_ENTRIES_PER_REQUEST = 50
+_ENTRIES_AT_ONCE = 50  # wait for no more company
+_ENTRIES_PER_REQUEST = 500  # what has piled up meanwhile goes together: each request costs a durable write
 _ROWS_PER_REQUEST = 2000
 _INTERVAL = 1.0  # seconds that a value waits for company
 _MOST_ROWS = 200000  # kept while the service is away; some 60 MB
@@ -114,7 +115,7 @@ class _Outbox:
             self._queues[run_id].extend((part, now) for part in parts)
             before, self._entries = self._entries, self._entries + len(parts)
             self._rows += size
-            if before == 0 or before < _ENTRIES_PER_REQUEST <= self._entries:
+            if before == 0 or before < _ENTRIES_AT_ONCE <= self._entries:
                 self._start()
                 self._changed.notify_all()
 
@@ -169,7 +170,7 @@ class _Outbox:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._entries)
-                self._changed.wait_for(lambda: self._entries >= _ENTRIES_PER_REQUEST or self._flushing, _INTERVAL)
+                self._changed.wait_for(lambda: self._entries >= _ENTRIES_AT_ONCE or self._flushing, _INTERVAL)
             self._send_next(None)
 
     def _send_next(self, deadline):
