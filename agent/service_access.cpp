@@ -45,6 +45,11 @@ std::string bundle_text(const std::string& ca_pem) {
     return ca_pem;
 }
 
+Result<void> write_once(const fs::path& path, const std::string& text) {
+    std::error_code ec;
+    return fs::exists(path, ec) ? Result<void>() : replace_file(path, text, 0644);
+}
+
 Result<void> write_module(const fs::path& folder) {
     for (const DropinFile& file : dropin_files()) {
         const fs::path path = folder / file.path;
@@ -66,18 +71,25 @@ Result<std::map<std::string, std::string>> service_variables(const Identity& ide
     if (!service) {
         return service.error();
     }
-    const fs::path bundle = agent_folder / ("ca-" + sha256_hex(service->ca_pem).substr(0, 12) + ".pem");
-    std::error_code ec;
-    if (!fs::exists(bundle, ec)) {
-        if (auto written = replace_file(bundle, bundle_text(service->ca_pem), 0644); !written) {
-            return written.error();
-        }
+    const std::string version = sha256_hex(service->ca_pem).substr(0, 12);
+    const fs::path bundle = agent_folder / ("ca-" + version + ".pem");
+    const fs::path own = agent_folder / ("ca-own-" + version + ".pem");
+    if (auto written = write_once(bundle, bundle_text(service->ca_pem)); !written) {
+        return written.error();
     }
-    return std::map<std::string, std::string>{
+    std::map<std::string, std::string> variables{
         {"AZUREML_SERVICE_ENDPOINT", service->url}, {"AZUREML_RUN_HISTORY_SERVICE_ENDPOINT", service->url},
         {"AZUREML_CURRENT_CLOUD", "AzureCloud"}, // else the SDK asks the real cloud which clouds there are
         {"REQUESTS_CA_BUNDLE", bundle.string()},    {"SSL_CERT_FILE", bundle.string()},
     };
+    // all the public roots take every rank some 30 ms of processor time to read; our module talks to the service alone
+    if (!service->ca_pem.empty()) {
+        if (auto written = write_once(own, service->ca_pem); !written) {
+            return written.error();
+        }
+        variables["LINARITE_CA_FILE"] = own.string();
+    }
+    return variables;
 }
 
 Result<fs::path> install_dropin(const fs::path& folder) {

@@ -49,7 +49,7 @@ class Scripts:
         """A process that runs `code`. It is part of run-1 if there is a service."""
         file = self._folder / "script_{}.py".format(len(self._started))
         file.write_text(code)
-        foreign = ("AZUREML_", "PYTHON", "REQUESTS_CA_BUNDLE", "SSL_CERT")
+        foreign = ("AZUREML_", "LINARITE_CA", "PYTHON", "REQUESTS_CA_BUNDLE", "SSL_CERT")
         variables = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         variables.update(service.environment("run-1") if service else {})
         variables["PYTHONPATH"] = os.pathsep.join([str(DROPIN)] + [str(entry) for entry in path])

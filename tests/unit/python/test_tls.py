@@ -48,11 +48,16 @@ def secure(certificates):
     assert fake.faults == []
 
 
-@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("variable", ["LINARITE_CA_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
 def test_the_ca_of_the_environment_is_trusted(secure, scripts, certificates, variable):
     scripts.run(SCRIPT, secure, env={variable: str(certificates / "ca.pem")})
     assert secure.values("run-1", "v") == [1]
     assert secure.content("run-1", "f") == b"content"
+
+
+def test_the_coordinators_own_ca_goes_before_a_bundle(secure, scripts, certificates):
+    scripts.run(SCRIPT, secure, env={"LINARITE_CA_FILE": str(certificates / "ca.pem"), "REQUESTS_CA_BUNDLE": "/nowhere/ca.pem"})
+    assert secure.values("run-1", "v") == [1]
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_at_once(secure, scripts):

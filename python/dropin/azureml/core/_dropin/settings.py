@@ -36,7 +36,8 @@ def from_environment():
 
 def ca_bundle():
     """File or folder with the certificates to trust, or None for the system's."""
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or None
+    names = ("LINARITE_CA_FILE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    return next((os.environ[name] for name in names if os.environ.get(name)), None)
 
 
 def patience():
