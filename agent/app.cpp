@@ -261,13 +261,12 @@ asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, O
     Parts& all = *parts;
     all.address = all.options.address.empty() ? find_address(all.identity.url) : all.options.address;
     all.on_refused = std::move(on_refused);
-    if (all.options.azureml_dropin) {
-        auto dropin = install_dropin(folder);
-        if (!dropin) {
-            co_return dropin.error();
-        }
-        all.context.dropin = std::move(*dropin);
+    // whatever the policy: an installed SDK wins over it, but needs it to send its last metrics
+    auto dropin = install_dropin(folder);
+    if (!dropin) {
+        co_return dropin.error();
     }
+    all.context.dropin = std::move(*dropin);
     auto daemons = DaemonSocket::open(all.executor, folder, [&all](const LaunchRequest& request) {
         if (const auto found = all.tasks.find(request.run); found != all.tasks.end()) {
             found->second->request_daemon(request);

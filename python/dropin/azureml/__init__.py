@@ -49,8 +49,10 @@ def _send_the_rest_at_the_end():
 
     def send():
         runs = sys.modules.get("azureml._run_impl.run_base")
-        if runs is not None and os.getpid() == owner and not runs._RunBase._registered_kill_handlers.empty():
-            runs._RunBase._kill(timeout=300)
+        base = getattr(runs, "_RunBase", None)
+        handlers = getattr(base, "_registered_kill_handlers", None)
+        if handlers is not None and os.getpid() == owner and not handlers.empty():
+            base._kill(timeout=300)
 
     register = getattr(threading, "_register_atexit", None)
     if register is None:
