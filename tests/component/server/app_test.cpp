@@ -1,10 +1,14 @@
 // A whole coordinator on free ports, driven over HTTP as the CLI and an agent would; no agent process, no job.
-#include "app_fixture.hpp"
+#include "common/hash.hpp"
+#include "component/server/app_fixture.hpp"
+#include "proto/frames.hpp"
 
 #include <set>
 
-namespace linarite {
+namespace linarite::test {
 namespace {
+
+using namespace std::chrono_literals;
 
 TEST_F(AppTest, EveryCallNeedsAToken) {
     with_coordinator([this]() -> asio::awaitable<void> {
@@ -19,9 +23,9 @@ TEST_F(AppTest, EveryCallNeedsAToken) {
 
 TEST_F(AppTest, ServesTheSameOverHttpsWithItsOwnAuthority) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        std::string token = read_file(folder_.path() / "token").value();
+        std::string token = read_file(folder_ / "token").value();
         token.pop_back();
-        const std::string ca = read_file(folder_.path() / "tls" / "ca.pem").value();
+        const std::string ca = read_file(folder_ / "tls" / "ca.pem").value();
         HttpClient secure(executor_, client::Address{https_url_, token, ca});
         const auto health = co_await secure.call("GET", "/healthz");
         EXPECT_TRUE(health) << (health ? "" : health.error().detail());
@@ -116,7 +120,7 @@ TEST_F(AppTest, TheSameRunIdTwiceIsTheSameRunAndAnotherBodyAConflict) {
         const Json first = co_await submit("r1");
         const Json again = co_await submit("r1");
         EXPECT_EQ(first.at("created"), again.at("created"));
-        const std::string other = co_await send_snapshot("print('other')\n");
+        const std::string other = co_await make_snapshot("print('other')\n");
         const auto refused = co_await admin_->call("POST", "/api/v1/runs",
                                                    Json{{"run_id", "r1"},
                                                         {"experiment", "e"},
@@ -131,7 +135,7 @@ TEST_F(AppTest, AllFaultsOfASubmitComeAtOnceAndNothingIsStored) {
     with_coordinator([this]() -> asio::awaitable<void> {
         const auto agent = co_await join("n1");
         co_await sync(*agent, picture("n1"));
-        const std::string snapshot = co_await send_snapshot("print('hello')\n");
+        const std::string snapshot = co_await make_snapshot("print('hello')\n");
         const Json definition{{"script", "trian.py"},
                               {"nodeCount", 3},
                               {"communicator", "IntelMpi"},
@@ -228,4 +232,4 @@ TEST_F(AppTest, FollowingEndsWhenTheRunEnds) {
 }
 
 } // namespace
-} // namespace linarite
+} // namespace linarite::test

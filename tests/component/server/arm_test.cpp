@@ -1,5 +1,5 @@
 // How a client of Azure logs in and finds its workspace.
-#include "arm_fixture.hpp"
+#include "component/server/app_fixture.hpp"
 
 #include <gmock/gmock.h>
 
@@ -8,7 +8,7 @@ namespace {
 
 using testing::HasSubstr;
 
-class LoginTest : public ArmFixture {
+class LoginTest : public AppTest {
 protected:
     asio::awaitable<Response> log_in(std::string form) {
         HttpClient stranger(executor_, client::Address{url_, "", ""});
@@ -95,14 +95,14 @@ TEST_F(LoginTest, WhatIsNoLoginOfAServicePrincipalIsRefused) {
     });
 }
 
-class WorkspaceTest : public ArmFixture {};
+class WorkspaceTest : public AppTest {};
 
 TEST_F(WorkspaceTest, ItIsFoundWhateverTheCaseOfItsNamesAndByBothPaths) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const Json row = co_await must(200, "GET", scope() + "?api-version=2022-05-01");
-        EXPECT_EQ(row.at("id"), scope());
+        const Json row = co_await must(200, "GET", scope + "?api-version=2022-05-01");
+        EXPECT_EQ(row.at("id"), scope);
         EXPECT_EQ(row.at("properties").at("workspaceId").get<std::string>().size(), 36U);
-        std::string other = scope();
+        std::string other = scope;
         other.replace(other.size() - 8, 8, "LINARITE");
         const Json again = co_await must(200, "GET", "/rp/workspaces" + other);
         EXPECT_EQ(again, row);
@@ -111,7 +111,7 @@ TEST_F(WorkspaceTest, ItIsFoundWhateverTheCaseOfItsNamesAndByBothPaths) {
 
 TEST_F(WorkspaceTest, DiscoveryNeedsNoTokenAndEveryServiceIsUs) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const Json row = co_await must(200, "GET", scope());
+        const Json row = co_await must(200, "GET", scope);
         const auto address = row.at("properties").at("discoveryUrl").get<std::string>();
         EXPECT_TRUE(address.starts_with(https_url_ + "/discovery/")) << address;
         HttpClient stranger(executor_, client::Address{url_, "", ""});
@@ -156,7 +156,7 @@ TEST_F(WorkspaceTest, WorkspacesOfOtherNamesAreMadeListedAndKeptApart) {
 
 TEST_F(WorkspaceTest, OneThatIsNotThereSaysWhichAreAndHowOneIsMade) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        std::string other = scope();
+        std::string other = scope;
         other.replace(other.size() - 8, 8, "nope");
         const Json missing = co_await must(404, "GET", other);
         EXPECT_EQ(missing.at("error").at("code"), "ResourceNotFound");
@@ -166,7 +166,7 @@ TEST_F(WorkspaceTest, OneThatIsNotThereSaysWhichAreAndHowOneIsMade) {
         const Json provider = co_await must(200, "GET", "/subscriptions/x/providers/Microsoft.MachineLearningServices");
         EXPECT_THAT(provider.at("resourceTypes").at(0).at("locations"), testing::Contains("eastus"))
             << "the SDK gives a workspace up whose region it does not find here";
-        const Json refused = co_await must(400, "PUT", scope(), Json::object());
+        const Json refused = co_await must(400, "PUT", scope, Json::object());
         EXPECT_THAT(words(refused), HasSubstr("linarite workspace create"));
     });
 }

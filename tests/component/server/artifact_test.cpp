@@ -13,21 +13,21 @@ protected:
     }
     /// A link to send the file to.
     asio::awaitable<std::string> upload_target(std::string run, std::string path) {
-        const Json answer = co_await must("POST", service("/batch/metadata/ExperimentRun/dcid." + run),
+        const Json answer = co_await must(200, "POST", service("/batch/metadata/ExperimentRun/dcid." + run),
                                           Json{{"paths", Json::array({Json{{"path", path}}})}});
         EXPECT_EQ(answer.at("artifacts").at(path).at("artifactId"), "ExperimentRun/dcid." + run + "/" + path);
         EXPECT_TRUE(answer.at("errors").empty());
         co_return target_of(answer.at("artifactContentInformation").at(path).at("contentUri"));
     }
     asio::awaitable<std::string> read_target(std::string run, std::string path) {
-        const Json info = co_await must("GET", service("/contentinfo/ExperimentRun/dcid." + run + "/" + path));
+        const Json info = co_await must(200, "GET", service("/contentinfo/ExperimentRun/dcid." + run + "/" + path));
         co_return target_of(info.value("contentUri", ""));
     }
 };
 
 TEST_F(ArtifactTest, AFileIsSentByLinkListedAndFetched) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        co_await join("n1");
+        co_await ready_node("n1");
         co_await submit("r1");
         const std::string target = co_await upload_target("r1", "outputs/a b+ü.txt");
 
@@ -39,7 +39,7 @@ TEST_F(ArtifactTest, AFileIsSentByLinkListedAndFetched) {
         const Response peek = co_await raw("GET", target);
         EXPECT_EQ(peek.status, 403) << "but not read";
 
-        const Json list = co_await must("GET", service("/ExperimentRun/dcid.r1"));
+        const Json list = co_await must(200, "GET", service("/ExperimentRun/dcid.r1"));
         EXPECT_EQ(list.at("value").size(), 1U);
         EXPECT_EQ(list.at("value")[0].at("path"), "outputs/a b+ü.txt");
         EXPECT_TRUE(list.at("continuationToken").is_null());
@@ -49,14 +49,14 @@ TEST_F(ArtifactTest, AFileIsSentByLinkListedAndFetched) {
         EXPECT_EQ(part.body, "hello");
         const Response write = co_await put(link, "evil");
         EXPECT_EQ(write.status, 403) << "a link to read is none to write";
-        const Json native = co_await must("GET", "/api/v1/runs/r1/files");
+        const Json native = co_await must(200, "GET", "/api/v1/runs/r1/files");
         EXPECT_EQ(native.at("files")[0].at("sha256"), sha256_hex("hello world"));
     });
 }
 
 TEST_F(ArtifactTest, TheSameNameTwiceIsAConflictEvenThroughAnotherLink) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        co_await join("n1");
+        co_await ready_node("n1");
         co_await submit("r1");
         const std::string first = co_await upload_target("r1", "x");
         const std::string second = co_await upload_target("r1", "x");
@@ -76,9 +76,9 @@ TEST_F(ArtifactTest, TheSameNameTwiceIsAConflictEvenThroughAnotherLink) {
 
 TEST_F(ArtifactTest, WhatTheNodeIsWritingIsServedByLinesAndNotWrittenOver) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const auto agent = co_await join("n1");
+        const auto agent = co_await ready_node("n1");
         co_await submit("r1");
-        const proto::SyncAnswer wanted = co_await sync(*agent, "n1");
+        const proto::SyncAnswer wanted = co_await sync(*agent, picture("n1"));
         EXPECT_EQ(wanted.runs.size(), 1U);
         const Fence fence = wanted.runs.at(0).fence;
         const std::string log = "azureml-logs/70_driver_log.txt";
@@ -106,7 +106,7 @@ TEST_F(ArtifactTest, WhatTheNodeIsWritingIsServedByLinesAndNotWrittenOver) {
 
 TEST_F(ArtifactTest, ListsByPrefixAndSaysWhatIsMissing) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        co_await join("n1");
+        co_await ready_node("n1");
         co_await submit("r1");
         for (const char* path : {"user_logs/std_log.txt", "user_logs2/x", "outputs/m"}) {
             const std::string target = co_await upload_target("r1", path);
@@ -114,47 +114,47 @@ TEST_F(ArtifactTest, ListsByPrefixAndSaysWhatIsMissing) {
             EXPECT_EQ(stored.status, 201);
         }
         const std::string prefix = service("/prefix/contentinfo/ExperimentRun/dcid.r1");
-        const Json logs = co_await must("GET", prefix + "/user_logs/");
+        const Json logs = co_await must(200, "GET", prefix + "/user_logs/");
         EXPECT_EQ(logs.at("value").size(), 1U) << logs.dump();
-        const Json open = co_await must("GET", prefix + "/user_logs");
+        const Json open = co_await must(200, "GET", prefix + "/user_logs");
         EXPECT_EQ(open.at("value").size(), 2U);
-        const Json all = co_await must("GET", prefix);
+        const Json all = co_await must(200, "GET", prefix);
         EXPECT_EQ(all.at("value").size(), 3U);
         const Response read = co_await raw("GET", target_of(all.at("value")[0].at("contentUri")));
         EXPECT_EQ(read.body, "outputs/m");
-        const Json none = co_await must("GET", prefix + "/system_logs");
+        const Json none = co_await must(200, "GET", prefix + "/system_logs");
         EXPECT_TRUE(none.at("value").empty());
 
         const Response missing = co_await ask("GET", service("/contentinfo/ExperimentRun/dcid.r1/outputs/none"));
         EXPECT_EQ(missing.status, 404);
         EXPECT_THAT(missing.body, HasSubstr("Artifact ExperimentRun/dcid.r1/outputs/none not found"));
-        const Json meta = co_await must("GET", service("/metadata/ExperimentRun/dcid.r1/outputs/m"));
+        const Json meta = co_await must(200, "GET", service("/metadata/ExperimentRun/dcid.r1/outputs/m"));
         EXPECT_EQ(meta.at("path"), "outputs/m");
     });
 }
 
 TEST_F(ArtifactTest, APercentSignInANameMayComeUnescaped) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        co_await join("n1");
+        co_await ready_node("n1");
         co_await submit("r1");
         const std::string target = co_await upload_target("r1", "outputs/a%20b/c");
         const Response stored = co_await put(target, "x");
         EXPECT_EQ(stored.status, 201);
-        const Json raw_name = co_await must("GET", service("/contentinfo/ExperimentRun/dcid.r1/outputs/a%20b/c"));
+        const Json raw_name = co_await must(200, "GET", service("/contentinfo/ExperimentRun/dcid.r1/outputs/a%20b/c"));
         EXPECT_EQ(raw_name.at("path"), "outputs/a%20b/c");
-        const Json escaped = co_await must("GET", service("/contentinfo/ExperimentRun/dcid.r1/outputs/a%2520b/c"));
+        const Json escaped = co_await must(200, "GET", service("/contentinfo/ExperimentRun/dcid.r1/outputs/a%2520b/c"));
         EXPECT_EQ(escaped.at("path"), "outputs/a%20b/c");
     });
 }
 
 TEST_F(ArtifactTest, HostileNamesAndUnknownContainersAreRefused) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        co_await join("n1");
+        co_await ready_node("n1");
         co_await submit("r1");
         const Json paths =
             Json::array({Json{{"path", "../../token"}}, Json{{"path", "/etc/passwd"}}, Json{{"path", "ok"}}});
         const Json answer =
-            co_await must("POST", service("/batch/metadata/ExperimentRun/dcid.r1"), Json{{"paths", paths}});
+            co_await must(200, "POST", service("/batch/metadata/ExperimentRun/dcid.r1"), Json{{"paths", paths}});
         EXPECT_EQ(answer.at("errors").size(), 2U) << answer.dump();
         EXPECT_EQ(answer.at("artifacts").size(), 1U);
         for (const char* container : {"/ExperimentRun/dcid.none", "/ExperimentRun/r1", "/Other/dcid.r1"}) {
@@ -166,10 +166,10 @@ TEST_F(ArtifactTest, HostileNamesAndUnknownContainersAreRefused) {
 
 TEST_F(ArtifactTest, ARunReachesItsOwnFilesAlone) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const auto agent = co_await join("n1");
+        const auto agent = co_await ready_node("n1");
         co_await submit("r1");
         co_await submit("r2");
-        const proto::SyncAnswer wanted = co_await sync(*agent, "n1");
+        const proto::SyncAnswer wanted = co_await sync(*agent, picture("n1"));
         EXPECT_EQ(wanted.runs.size(), 1U);
         HttpClient run(executor_, client::Address{url_, wanted.runs.at(0).variables.at("AZUREML_RUN_TOKEN"), ""});
         const Json paths{{"paths", Json::array({Json{{"path", "x"}}})}};
@@ -197,7 +197,7 @@ TEST_F(ArtifactTest, ARunReachesItsOwnFilesAlone) {
 
 TEST_F(ArtifactTest, ALinkIsForItsFileItsRightAndItsTime) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        co_await join("n1");
+        co_await ready_node("n1");
         co_await submit("r1");
         const std::string target = co_await upload_target("r1", "x");
         const Response stored = co_await put(target, "x");

@@ -1,7 +1,5 @@
 // Compute targets as a client of Azure makes, reads and deletes them.
-#include "arm_fixture.hpp"
-#include "common/hash.hpp"
-#include "proto/frames.hpp"
+#include "component/server/app_fixture.hpp"
 
 #include <gmock/gmock.h>
 
@@ -10,9 +8,9 @@ namespace {
 
 using testing::HasSubstr;
 
-class ComputeTest : public ArmFixture {
+class ComputeTest : public AppTest {
 protected:
-    static std::string one(const std::string& name) { return scope() + "/computes/" + name; }
+    static std::string one(const std::string& name) { return scope + "/computes/" + name; }
     static Json cluster(const std::string& size = "STANDARD_D2_V2", const std::string& type = "AmlCompute") {
         return Json{{"location", "local"},
                     {"properties",
@@ -26,29 +24,11 @@ protected:
         co_return body.contains("properties") ? body.at("properties").at("properties") : Json();
     }
     asio::awaitable<Json> submit(std::string id, std::string target) {
-        const std::string script = "print('hello')\n";
-        const std::string hash = sha256_hex(script);
-        const Json manifest{
-            {"files", Json::array({Json{{"path", "train.py"}, {"size", script.size()}, {"sha256", hash}}})}};
-        const Response offer = co_await ask("POST", "/api/v1/snapshots", manifest);
-        const Json offered = Json::parse(offer.body);
-        if (offered.contains("missing")) {
-            proto::FrameHeader header;
-            header.path = hash;
-            header.size = script.size();
-            header.sha256 = hash;
-            HttpClient::Request frames;
-            frames.method = "POST";
-            frames.target = "/api/v1/snapshots/blobs";
-            frames.content_type = "application/octet-stream";
-            frames.body = proto::print_frame_header(header) + script;
-            co_await send(*admin_, std::move(frames));
-            co_await ask("POST", "/api/v1/snapshots", manifest);
-        }
+        const std::string snapshot = co_await make_snapshot("print('hello')\n");
         const Response answer = co_await ask("POST", "/api/v1/runs",
                                              Json{{"run_id", id},
                                                   {"experiment", "e"},
-                                                  {"snapshot", offered.at("id")},
+                                                  {"snapshot", snapshot},
                                                   {"definition", Json{{"script", "train.py"}, {"target", target}}}});
         co_return Json::parse(answer.body);
     }
@@ -56,8 +36,8 @@ protected:
 
 TEST_F(ComputeTest, TheBuiltInOnesHaveTheRealNumbersOfTheNodes) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const auto first = co_await join("n1");
-        const auto second = co_await join("n2");
+        const auto first = co_await ready_node("n1");
+        const auto second = co_await ready_node("n2");
         co_await must(200, "POST", "/api/v1/nodes/n2/drain", Json::object());
         co_await submit("r1", "cpu-cluster");
         const Json body = co_await must(200, "GET", one("CPU-Cluster"));
@@ -74,7 +54,7 @@ TEST_F(ComputeTest, TheBuiltInOnesHaveTheRealNumbersOfTheNodes) {
         const Json nodes = co_await must(200, "POST", one("local") + "/listNodes");
         EXPECT_EQ(nodes.at("nodes").size(), 2U);
         EXPECT_EQ(nodes.at("nodes").at(0).at("runId"), "r1");
-        const Json all = co_await must(200, "GET", "/rp/workspaces" + scope() + "/computes");
+        const Json all = co_await must(200, "GET", "/rp/workspaces" + scope + "/computes");
         EXPECT_EQ(all.at("value").size(), 2U);
         EXPECT_FALSE(all.contains("nextLink")) << "the SDK follows it even if it is null";
         co_await must(404, "GET", one("gpu-cluster"));
@@ -83,7 +63,7 @@ TEST_F(ComputeTest, TheBuiltInOnesHaveTheRealNumbersOfTheNodes) {
 
 TEST_F(ComputeTest, ACreatedPoolServesAtOnceAndIsGoneAfterDelete) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const auto agent = co_await join("n1");
+        const auto agent = co_await ready_node("n1");
         const Response made = co_await ask("PUT", one("my-pool"), cluster());
         EXPECT_EQ(made.status, 201) << made.body;
         const std::string operation = made.headers.at("azure-asyncoperation");
@@ -97,9 +77,9 @@ TEST_F(ComputeTest, ACreatedPoolServesAtOnceAndIsGoneAfterDelete) {
         EXPECT_THAT(words(busy), HasSubstr("'r1'"));
         co_await must(200, "POST", "/api/v1/runs/r1/cancel", Json::object());
         // the node does not have it: it is told so twice
-        co_await sync(*agent, "n1", {});
-        co_await sync(*agent, "n1", {});
-        co_await sync(*agent, "n1", {});
+        co_await sync(*agent, picture("n1"));
+        co_await sync(*agent, picture("n1"));
+        co_await sync(*agent, picture("n1"));
         const Response removed = co_await ask("DELETE", one("my-pool"));
         EXPECT_EQ(removed.status, 202) << removed.body;
         co_await must(404, "GET", one("my-pool"));
@@ -110,7 +90,7 @@ TEST_F(ComputeTest, ACreatedPoolServesAtOnceAndIsGoneAfterDelete) {
 
 TEST_F(ComputeTest, APoolIsThereAgainAfterARestart) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const auto agent = co_await join("n1");
+        const auto agent = co_await ready_node("n1");
         co_await must(201, "PUT", one("my-pool"), cluster());
         co_await must(200, "PUT", one("my-pool"), cluster("STANDARD_D4_V2"));
         co_await must(200, "PATCH", one("my-pool"), Json{{"tags", Json{{"team", "a"}}}});
@@ -126,12 +106,12 @@ TEST_F(ComputeTest, APoolIsThereAgainAfterARestart) {
 
 TEST_F(ComputeTest, NodesThatSayTheirSizeServeThePoolsThatAskForIt) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const auto plain = co_await join("n1");
+        const auto plain = co_await ready_node("n1");
         co_await must(201, "PUT", one("big"), cluster("Standard_NC6"));
         const Json before = co_await read("big");
         EXPECT_EQ(before.at("currentNodeCount"), 1) << "no node says a size: all of them serve";
 
-        const auto sized = co_await join("n2", {"vm_size=STANDARD_NC6"});
+        const auto sized = co_await ready_node("n2", {"vm_size=STANDARD_NC6"});
         const Json after = co_await read("big");
         EXPECT_EQ(after.at("currentNodeCount"), 1);
         const Json nodes = co_await must(200, "POST", one("big") + "/listNodes");
@@ -147,7 +127,7 @@ TEST_F(ComputeTest, NodesThatSayTheirSizeServeThePoolsThatAskForIt) {
 
 TEST_F(ComputeTest, WhatCannotBeMadeOrDeletedIsSaidInWords) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const auto agent = co_await join("n1", {"target=special"});
+        const auto agent = co_await ready_node("n1", {"target=special"});
         const Json other = co_await must(400, "PUT", one("x"), cluster("STANDARD_D2_V2", "VirtualMachine"));
         EXPECT_THAT(words(other), HasSubstr("only AmlCompute"));
         co_await must(400, "PUT", one("x"), Json::object());

@@ -1,26 +1,16 @@
 // Runs and experiments in Azure's dialect, over HTTP.
-#include "app_fixture.hpp"
+#include "component/server/app_fixture.hpp"
 
-namespace linarite {
+namespace linarite::test {
 namespace {
 
-const std::string scope = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/"
-                          "Microsoft.MachineLearningServices/workspaces/linarite";
+using namespace std::chrono_literals;
+
 const std::string history = "/history/v1.0" + scope;
 const std::string runs = history + "/experiments/e/runs/";
 
 class AzureHistoryTest : public AppTest {
 protected:
-    asio::awaitable<client::Response> ask(std::string method, std::string target, Json body = nullptr,
-                                          HttpClient* as = nullptr) {
-        HttpClient::Request request;
-        request.method = std::move(method);
-        request.target = std::move(target);
-        request.body = body.is_null() ? "" : body.dump();
-        const auto answer = co_await (as == nullptr ? *admin_ : *as).send(std::move(request));
-        EXPECT_TRUE(answer) << (answer ? "" : answer.error().detail());
-        co_return answer ? *answer : client::Response{};
-    }
     /// The error's message; a failure if the status is another.
     asio::awaitable<std::string> refused(int status, std::string method, std::string target, Json body = nullptr,
                                          HttpClient* as = nullptr) {
@@ -35,7 +25,7 @@ protected:
                     {"environment", {{"docker", {{"baseImageRegistry", {{"password", "secret"}}}}}}}};
     }
     asio::awaitable<Json> start(std::string id, Json definition = configuration()) {
-        const std::string snapshot = co_await send_snapshot("print('hello')\n");
+        const std::string snapshot = co_await make_snapshot("print('hello')\n");
         Json body{{"SnapshotId", snapshot}, {"Configuration", std::move(definition)}};
         co_return co_await post("/execution/v1.0" + scope + "/experiments/e/snapshotrun?runId=" + id, std::move(body));
     }
@@ -104,7 +94,7 @@ TEST_F(AzureHistoryTest, ASubmittedRunIsShownAsItWasSubmittedWithoutItsSecrets) 
 
 TEST_F(AzureHistoryTest, EverythingThatIsWrongWithASubmissionComesInOneAnswer) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const std::string snapshot = co_await send_snapshot("print('hello')\n");
+        const std::string snapshot = co_await make_snapshot("print('hello')\n");
         const std::string target = "/execution/v1.0" + scope + "/experiments/e/snapshotrun?runId=e_1_aa";
         const Json configured{{"script", "gone.py"}, {"target", "mars"}, {"communicator", "Nccl"}};
 
@@ -230,4 +220,4 @@ TEST_F(AzureHistoryTest, WhatIsNotEmulatedSaysSoInTheServicesOwnForm) {
 }
 
 } // namespace
-} // namespace linarite
+} // namespace linarite::test

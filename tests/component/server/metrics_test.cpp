@@ -1,5 +1,5 @@
 // What runs log, over HTTP: Azure's metrics service and our own API.
-#include "app_fixture.hpp"
+#include "component/server/app_fixture.hpp"
 #include "proto/relaxed_json.hpp"
 #include "server/store/metric_store.hpp"
 #include "support/coroutines.hpp"
@@ -8,13 +8,10 @@
 
 #include <cmath>
 
-namespace linarite {
+namespace linarite::test {
 namespace {
 
 using testing::HasSubstr;
-
-const std::string scope = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/"
-                          "Microsoft.MachineLearningServices/workspaces/linarite";
 
 class MetricsTest : public AppTest {
 protected:
@@ -35,9 +32,7 @@ protected:
         request.target = std::move(target);
         request.content_type = "application/json-patch+json; charset=utf-8";
         request.body = std::move(body);
-        const auto answer = co_await admin_->send(std::move(request));
-        EXPECT_TRUE(answer) << (answer ? "" : answer.error().detail());
-        co_return answer ? *answer : client::Response{};
+        co_return co_await AppTest::send(*admin_, std::move(request));
     }
     asio::awaitable<client::Response> log(std::string values, std::string run = "r1") {
         return send("/metric/v2.0" + scope + "/runs/" + run + "/batch",
@@ -296,7 +291,7 @@ TEST_F(MetricsTest, ThereIsNeverAnythingToWaitFor) {
 }
 
 TEST_F(MetricsTest, ARestartHasThemAndSoHasABackup) {
-    const fs::path copy = folder_.path() / "copy";
+    const fs::path copy = folder_ / "copy";
     with_run([&]() -> asio::awaitable<void> {
         co_await log(scalar("a", "1.5"));
         co_await post("/api/v1/backup", Json{{"directory", copy.string()}});
@@ -311,8 +306,8 @@ TEST_F(MetricsTest, ARestartHasThemAndSoHasABackup) {
     EXPECT_TRUE(store) << (store ? "" : store.error().detail());
     const auto copied = test::run(io, (*store)->read(RunId("r1"), "acc", {}));
     EXPECT_EQ(copied->points.size(), 1U);
-    EXPECT_EQ(read_file(copy / "signing_key").value(), read_file(folder_.path() / "signing_key").value());
+    EXPECT_EQ(read_file(copy / "signing_key").value(), read_file(folder_ / "signing_key").value());
 }
 
 } // namespace
-} // namespace linarite
+} // namespace linarite::test

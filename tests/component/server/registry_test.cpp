@@ -1,5 +1,5 @@
 // Datastores and environments as a client of Azure registers them.
-#include "arm_fixture.hpp"
+#include "component/server/app_fixture.hpp"
 
 #include <gmock/gmock.h>
 
@@ -8,9 +8,9 @@ namespace {
 
 using testing::HasSubstr;
 
-class BlobDatastoreTest : public ArmFixture {
+class BlobDatastoreTest : public AppTest {
 protected:
-    static std::string base() { return "/datastore/v1.0" + scope(); }
+    static std::string base() { return "/datastore/v1.0" + scope; }
     static std::string one(const std::string& name) { return base() + "/datastores/" + name; }
     static Json blob(const std::string& name, const std::string& account, const std::string& container) {
         return Json{{"name", name},
@@ -148,9 +148,9 @@ TEST_F(BlobDatastoreTest, WhatIsNotEmulatedOrWouldHideTheApiIsRefusedInWords) {
     });
 }
 
-class EnvironmentTest : public ArmFixture {
+class EnvironmentTest : public AppTest {
 protected:
-    static std::string one(const std::string& name) { return "/environment/v1.0" + scope() + "/environments/" + name; }
+    static std::string one(const std::string& name) { return "/environment/v1.0" + scope + "/environments/" + name; }
     static Json definition(const std::string& package) {
         return Json{{"Name", "myenv"},
                     {"python", Json{{"condaDependencies", Json{{"dependencies", Json::array({package})}}}}},

@@ -20,7 +20,7 @@ protected:
     }
     /// What the archive of a snapshot holds.
     asio::awaitable<std::map<std::string, std::string>> unzip(std::string id) {
-        const Json answer = co_await must("POST", content("v2.0", id + "/zip"));
+        const Json answer = co_await must(200, "POST", content("v2.0", id + "/zip"));
         const Response zip = co_await raw("GET", target_of(answer.at("zipSasUri")));
         EXPECT_EQ(zip.status, 200) << zip.body;
         co_return unpack(zip.body);
@@ -52,7 +52,7 @@ protected:
 
 TEST_F(SnapshotTest, ThereIsNeverALatestOne) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const Json latest = co_await must("GET", content("v1.0", "latest/metadata"));
+        const Json latest = co_await must(200, "GET", content("v1.0", "latest/metadata"));
         EXPECT_EQ(latest.at("id"), "00000000-0000-0000-0000-000000000000");
         EXPECT_EQ(latest.at("root").at("type"), "Directory");
         EXPECT_TRUE(latest.at("root").at("children").empty());
@@ -70,7 +70,7 @@ TEST_F(SnapshotTest, ATreeIsSentAndComesBackWhole) {
         EXPECT_EQ(stored_blobs(), 3U) << "the same bytes are stored once";
         const auto back = co_await unzip(first_id);
         EXPECT_EQ(back, files);
-        const Json shown = co_await must("GET", content("v1.0", std::string(first_id) + "/metadata"));
+        const Json shown = co_await must(200, "GET", content("v1.0", std::string(first_id) + "/metadata"));
         EXPECT_EQ(shown.at("root").at("children").at("pkg").at("children").at("__init__.py").at("type"), "File");
     });
 }
@@ -118,7 +118,8 @@ TEST_F(SnapshotTest, AFileWithoutContentIsNamed) {
 
 TEST_F(SnapshotTest, MoreBytesThanASnapshotMayHaveAreRefusedAtOnce) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const Json given = co_await must("POST", content("v2.0", "getblob"), Json{{"FileNames", Json::array({"big"})}});
+        const Json given =
+            co_await must(200, "POST", content("v2.0", "getblob"), Json{{"FileNames", Json::array({"big"})}});
         HttpClient::Request request;
         request.method = "PUT";
         request.target = target_of(given.at("fileNodes")[0].at("blobUri"));
