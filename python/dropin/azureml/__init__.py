@@ -13,12 +13,17 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _find_spec = importlib.machinery.PathFinder.find_spec
 
 
+def _is_ours(folder):
+    """This folder, or another copy of it, as a run that starts a run may have on its path."""
+    return os.path.realpath(folder) == os.path.realpath(_HERE) or os.path.isdir(os.path.join(folder, "core", "_dropin"))
+
+
 def _specs_elsewhere():
     """One spec for each other azureml folder on sys.path, in its order. Eggs and zip files count too."""
     for entry in sys.path:
         spec = _find_spec("azureml", [entry])
         locations = list(spec.submodule_search_locations or ()) if spec else []
-        if locations and os.path.realpath(locations[0]) != os.path.realpath(_HERE):
+        if locations and not _is_ours(locations[0]):
             yield spec
 
 

@@ -1,5 +1,7 @@
 """Which azureml.core a script gets, depending on what else is installed."""
 
+import pathlib
+import shutil
 import zipfile
 
 import pytest
@@ -14,6 +16,7 @@ except ImportError:
     print('no mlflow')
 """
 
+DROPIN = pathlib.Path(__file__).resolve().parents[3] / "python/dropin"
 EXTENDING = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
 
 
@@ -33,6 +36,11 @@ MLFLOW = ("mlflow", "NAME = 'mlflow'\n")
 
 def test_alone_it_is_ours(scripts):
     assert scripts.run(SCRIPT) == "linarite-dropin\nno mlflow\n"
+
+
+def test_another_copy_of_it_is_none_installed(scripts, tmp_path):
+    copy = shutil.copytree(DROPIN, tmp_path / "another")
+    assert scripts.run(SCRIPT, path=[copy]) == "linarite-dropin\nno mlflow\n"
 
 
 @pytest.mark.parametrize("init", [None, "", EXTENDING], ids=["namespace", "package", "extending package"])
