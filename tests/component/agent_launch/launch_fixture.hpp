@@ -37,12 +37,14 @@ protected:
     [[nodiscard]] fs::path job_file() const { return folder_ / "job.json"; }
     [[nodiscard]] std::string log() const { return read_file(folder_ / "log.txt", std::size_t{1} << 30U).value(); }
     /// Of every process of this test's run.
-    [[nodiscard]] std::string tag() const { return "LINARITE_RUN_TAG=" + run_ + ".7"; }
+    /// Nobody else's on this machine: names in shared places have it in them.
+    static Fence fence() { return 1'000'000U + static_cast<Fence>(::getpid()); }
+    [[nodiscard]] std::string tag() const { return "LINARITE_RUN_TAG=" + run_ + "." + std::to_string(fence()); }
 
     ShimJob job(const std::string& script) const {
         ShimJob out;
         out.run = RunId(run_);
-        out.fence = 7;
+        out.fence = fence();
         out.argv = {"/bin/sh", "-c", script};
         out.env = {{"PATH", std::getenv("PATH")}}; // NOLINT(concurrency-mt-unsafe)
         out.cwd = folder_ / "wd";

@@ -46,7 +46,7 @@ protected:
     LaunchOrder order(int nodes, int processes, std::vector<std::string> arguments) const {
         LaunchOrder out;
         out.run = RunId(run_);
-        out.fence = 7;
+        out.fence = fence();
         out.definition.command = {probe().string()};
         out.definition.arguments = std::move(arguments);
         out.definition.node_count = nodes;
@@ -97,7 +97,7 @@ protected:
                                          [this](LaunchRequest request) { on_request(std::move(request)); });
         ASSERT_TRUE(opened) << opened.error().detail();
         socket_ = std::move(*opened);
-        token_ = socket_->expect(RunId(run_), 7, token_);
+        token_ = socket_->expect(RunId(run_), fence(), token_);
         for (const auto& [node, supervisor] : supervisors_) {
             socket_->started(RunId(run_), alias_of_node(node));
         }
@@ -208,8 +208,9 @@ TEST_F(MpiTest, TwoNodesOnOneHost) {
     for (const int node : {0, 1}) {
         EXPECT_FALSE(fs::exists(node_folder(node) / "tmp"));
     }
+    const std::string left_over = "linarite-" + std::to_string(fence()) + "-";
     for (const auto& entry : fs::directory_iterator("/dev/shm")) {
-        EXPECT_EQ(entry.path().filename().string().find("linarite-7-"), std::string::npos) << entry.path();
+        EXPECT_EQ(entry.path().filename().string().find(left_over), std::string::npos) << entry.path();
     }
 }
 
@@ -348,7 +349,7 @@ TEST_F(MpiTest, AStrangersRequestIsRefused) {
     auto stranger = job(shim().string() + " rsh linarite-w1 orted -mca x y");
     stranger.env["LINARITE_LAUNCH_SOCKET"] = socket_->path();
     stranger.env["LINARITE_LAUNCH_RUN"] = run_;
-    stranger.env["LINARITE_LAUNCH_FENCE"] = "7";
+    stranger.env["LINARITE_LAUNCH_FENCE"] = std::to_string(fence());
     stranger.env["LINARITE_LAUNCH_TOKEN"] = "guessed";
 
     const auto fact = run(stranger);
