@@ -75,7 +75,7 @@ READ_BACK = """
     names = run.get_file_names()
     picture = [name for name in names if name.startswith("dot") and name.endswith(".png")]
     run.download_file(picture[0], output_file_path="dot.png")
-    children = {child.name: child for child in run.get_children()}
+    children = {child.name.rpartition(">")[2]: child for child in run.get_children()}
     result(metrics=metrics, images=images, names=names, tags=run.get_tags(), properties=run.get_properties(),
            name=run.display_name, status=run.get_status(), one=run.get_metrics(name="epochs"),
            picture=open("dot.png", "rb").read()[:8].hex(), alone=open("back/by hand/alone.txt").read(),

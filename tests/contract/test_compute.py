@@ -77,7 +77,7 @@ def test_vm_sizes_and_active_runs(sdk):
         sizes = AmlCompute.supported_vmsizes(workspace=ws)
         target = ComputeTarget(ws, "cpu-cluster")
         result(sizes=[size["name"] for size in sizes], active=[run.run_id for run in target.get_active_runs()],
-               on_compute=[run.id for run in Run.list_by_compute(target)])
+               on_compute=[run.run_id for run in Run.list_by_compute(target)])
     """)
     assert found["sizes"]
     assert found["active"] == []

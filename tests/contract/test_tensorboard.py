@@ -21,25 +21,28 @@ WRITES = """
 SHOWS = """
     import requests, socket
     from azureml.tensorboard import Tensorboard
-    def points(url, name, at_least):
-        url = url.rstrip("/").replace(socket.gethostname(), "127.0.0.1").replace("localhost", "127.0.0.1")
-        end = time.monotonic() + 60
+    def points(port, name, at_least):
+        url, seen, end = "http://127.0.0.1:%d/data/plugin/scalars/scalars" % port, None, time.monotonic() + 60
         while time.monotonic() < end:
-            answer = requests.get(url + "/data/plugin/scalars/scalars", params={"tag": "loss", "run": name})
-            steps = [row[1] for row in answer.json()] if answer.status_code == 200 else []
-            if len(steps) >= at_least: return steps
+            try:
+                answer = requests.get(url, params={"tag": "loss", "run": name})
+                seen = answer.text[:500]
+                steps = [row[1] for row in answer.json()] if answer.status_code == 200 else []
+                if len(steps) >= at_least: return steps
+            except requests.ConnectionError as error:
+                seen = error  # it is still starting
             time.sleep(0.2)
-        raise AssertionError("not %d points: %s %s" % (at_least, answer.status_code, answer.text[:500]))
+        raise AssertionError("not %d points: %s" % (at_least, seen))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     run = Run.get(ws, sys.argv[1])
     board = Tensorboard([run], local_root="board", port=port)
-    url = board.start()
+    board.start()
     try:
-        result(steps=points(url, run.id, int(sys.argv[2])))
+        result(steps=points(port, run.id, int(sys.argv[2])))
         open(sys.argv[3], "w").close()
-        result(all=points(url, run.id, 10))
+        result(all=points(port, run.id, 10))
     finally:
         board.stop()
 """
@@ -57,6 +60,9 @@ def board(sdk, cluster, tmp_path):
     return run, go
 
 
+@pytest.mark.differs(
+    "Tensorboard.start", "whatever the service: with a new tensorboard it returns the address of a note; the port is right"
+)
 def test_a_running_run_is_shown_and_goes_on_to_grow(sdk, board):
     run, go = board
     found = sdk.results(SHOWS, run, 5, go, timeout=150)
