@@ -76,8 +76,9 @@ def test_vm_sizes_and_active_runs(sdk):
         from azureml.core.compute import AmlCompute
         sizes = AmlCompute.supported_vmsizes(workspace=ws)
         target = ComputeTarget(ws, "cpu-cluster")
-        result(sizes=[size["name"] for size in sizes], active=[run.run_id for run in target.get_active_runs()],
+        result(sizes=[size["name"] for size in sizes], active=[run.run_id for run in target.get_active_runs(status="Running")],
                on_compute=[run.run_id for run in Run.list_by_compute(target)])
     """)
     assert found["sizes"]
     assert found["active"] == []
+    assert len(found["on_compute"]) == len(set(found["on_compute"]))

@@ -1,5 +1,7 @@
 """The genuine Run.get_context() inside runs: metrics, files, tags, children; every rank at once; only its own run."""
 
+import json
+
 import pytest
 from in_run import LOGGING, READ_BACK, check_the_driver_log, check_the_rest, check_what_was_logged
 from sdk import Sdk
@@ -29,7 +31,7 @@ def test_what_is_logged_inside_is_read_outside(logged):
 
 def test_files_tags_names_and_children_are_there_afterwards(logged):
     check_the_rest(logged[0])
-    assert logged[0]["filled"]["confusion"]["data"]["matrix"] == [[3, 1], [0, 2]]
+    assert json.loads(logged[0]["filled"]["confusion"])["data"]["matrix"] == [[3, 1], [0, 2]]
     assert len(logged[0]["recursive"]) > 1
 
 
