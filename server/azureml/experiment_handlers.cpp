@@ -1,10 +1,14 @@
 #include "proto/json_reader.hpp"
 #include "server/azureml/run_dto.hpp"
+#include "server/azureml/run_filter.hpp"
+
+#include <algorithm>
 
 namespace linarite::azureml {
 namespace {
 
 using Row = store::ExperimentRow;
+using Condition = store::RunCondition;
 
 asio::awaitable<void> get(Call call) {
     auto row = co_await call.api->experiments.find(call.workspace.id, call.parameter("experiment"));
@@ -25,6 +29,23 @@ asio::awaitable<void> get_by_id(Call call) {
     co_await reply(call, row, experiment_dto);
 }
 
+// Of experiments the SDK compares names and tags. A tag that is not there makes every comparison with it false.
+bool holds(const Condition& condition, const Row& row) { // NOLINT(misc-no-recursion): as deep as the filter
+    const auto part_holds = [&row](const Condition& part) { return holds(part, row); };
+    switch (condition.kind) {
+    case Condition::Kind::all: return std::ranges::all_of(condition.parts, part_holds);
+    case Condition::Kind::any: return std::ranges::any_of(condition.parts, part_holds);
+    case Condition::Kind::compare: break;
+    }
+    const auto tag = row.tags.find(condition.key);
+    const bool by_name = condition.field == Condition::Field::id;
+    if (!by_name && (condition.field != Condition::Field::tag || tag == row.tags.end())) {
+        return false;
+    }
+    const bool same = by_name ? condition.value == row.name : tag->second == condition.value;
+    return condition.op == Condition::Operator::eq ? same : condition.op == Condition::Operator::ne && !same;
+}
+
 asio::awaitable<void> list(Call call) {
     const auto body = co_await call.exchange->read_json();
     if (!body) {
@@ -34,12 +55,20 @@ asio::awaitable<void> list(Call call) {
     const Json nothing = Json::object();
     proto::JsonReader reader(body->is_null() ? nothing : *body, "", faults);
     const std::string view = reader.text("viewType", "ActiveOnly");
+    std::optional<Condition> condition;
+    if (const std::string filter = reader.text("filter"); !filter.empty()) {
+        auto parsed = parse_experiment_filter(filter);
+        if (!parsed) {
+            co_return co_await reply_error(call, parsed.error());
+        }
+        condition = std::move(*parsed);
+    }
     auto rows = co_await call.api->experiments.list(call.workspace.id);
     co_await reply(call, std::move(rows), [&](const std::vector<Row>& found) {
         Json values = Json::array();
         for (const Row& row : found) {
             const bool wanted = view == "All" || row.archived.has_value() == (view == "ArchivedOnly");
-            if (wanted) {
+            if (wanted && (!condition || holds(*condition, row))) {
                 values.push_back(experiment_dto(row));
             }
         }

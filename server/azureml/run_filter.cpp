@@ -27,6 +27,7 @@ struct Builder {
     std::string field;
     Operator op = Operator::eq;
     int comparisons = 0;
+    bool of_experiments = false;
 
     void combine(Kind kind) {
         RunCondition right = std::move(stack.back());
@@ -130,7 +131,7 @@ RunCondition also_without_kind(RunCondition compared) {
 }
 
 void Builder::compare(std::optional<std::string> value) {
-    auto condition = field_of(field);
+    auto condition = of_experiments && (field == "name" || field == "Name") ? RunCondition() : field_of(field);
     if (!condition) {
         faults.push_back({"/filter", "'" + field + "' is no field of a run that can be compared"});
         condition = RunCondition();
@@ -193,11 +194,14 @@ bool is_too_deep(const std::string& text) {
 
 } // namespace
 
-Result<RunCondition> parse_run_filter(const std::string& text) {
+namespace {
+
+Result<RunCondition> parse_filter(const std::string& text, bool of_experiments) {
     if (text.size() > longest_filter || is_too_deep(text)) {
         return Error({Fault{"/filter", "the filter is too long or too deeply nested"}});
     }
     Builder built;
+    built.of_experiments = of_experiments;
     auto begin = text.begin();
     const auto grammar = x3::with<BuilderTag>(std::ref(built))[disjunction];
     const bool read = x3::phrase_parse(begin, text.end(), grammar, x3::space);
@@ -210,6 +214,16 @@ Result<RunCondition> parse_run_filter(const std::string& text) {
         return Error(std::move(built.faults));
     }
     return std::move(built.stack.back());
+}
+
+} // namespace
+
+Result<RunCondition> parse_run_filter(const std::string& text) {
+    return parse_filter(text, false);
+}
+
+Result<RunCondition> parse_experiment_filter(const std::string& text) {
+    return parse_filter(text, true);
 }
 
 } // namespace linarite::azureml

@@ -12,6 +12,9 @@ namespace linarite::azureml {
 /// invalid_argument names what is not understood. At most 4 KiB and 32 comparisons.
 Result<store::RunCondition> parse_run_filter(const std::string& text);
 
+/// The same for experiments: their `name` (Field::id) and their tags.
+Result<store::RunCondition> parse_experiment_filter(const std::string& text);
+
 /// What this room calls a run that was submitted to be run; its rows have no kind of their own.
 inline constexpr const char* script_run = "azureml.scriptrun";
 /// The kind of a run that its client makes without saying more; Azure has no word for it.

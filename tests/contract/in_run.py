@@ -75,11 +75,12 @@ READ_BACK = """
     names = run.get_file_names()
     picture = [name for name in names if name.startswith("dot") and name.endswith(".png")]
     run.download_file(picture[0], output_file_path="dot.png")
+    run.download_file("confusion", output_file_path="confusion.json")
     children = {child.name.rpartition(">")[2]: child for child in run.get_children()}
     result(metrics=metrics, images=images, names=names, tags=run.get_tags(), properties=run.get_properties(),
            name=run.display_name, status=run.get_status(), one=run.get_metrics(name="epochs"),
            picture=open("dot.png", "rb").read()[:8].hex(), alone=open("back/by hand/alone.txt").read(),
-           two=open("back/folder/deep/two.txt").read(), filled=run.get_metrics(name="confusion", populate=True),
+           two=open("back/folder/deep/two.txt").read(), filled={"confusion": open("confusion.json").read()},
            children={name: [child.get_status(), child.get_metrics(), child.get_tags(), child.parent.id == run.id]
                      for name, child in children.items()},
            recursive=sorted(run.get_metrics(recursive=True)))

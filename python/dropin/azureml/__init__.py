@@ -44,8 +44,10 @@ def _send_the_rest_at_the_end():
     """The genuine Run sends metrics once a second from a thread, and what is left only if its launcher tells it to.
 
     Here scripts run without a launcher in their process, so we tell it. It must come before the pools of
-    concurrent.futures close, which since Python 3.9 is earlier than atexit. A forked child has none of the threads.
+    concurrent.futures close, which since Python 3.9 is earlier than atexit: what is registered last is called first, so
+    those have to be there already. A forked child has none of the threads.
     """
+    import concurrent.futures.thread  # noqa: F401
     import threading
 
     if "AZUREML_RUN_TOKEN" not in os.environ:
