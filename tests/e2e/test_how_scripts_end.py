@@ -101,7 +101,7 @@ print("the script itself is done")
     assert run["status"] == "Completed"
     assert b"the script itself is done" in cluster.driver_log(run["run_id"])
     # the work folder of the run is in the environment of everything that the run started
-    left = lambda: processes_with(f"/work/{run['run_id']}")  # noqa: E731
+    left = lambda: processes_with(f"work/{run['run_id']}")  # noqa: E731
     wait_until(lambda: not left(), f"nothing of the run is left: {left()}", 5)
 
 
@@ -148,7 +148,7 @@ def test_a_run_over_its_time_limit_is_stopped_and_says_so(cluster, project, job_
     assert run["outcome"]["timed_out"] is True
     assert "1 s" in run["outcome"]["message"] or "maxRunDurationSeconds" in run["outcome"]["message"]
     assert b"started" in cluster.driver_log(run["run_id"])
-    assert processes_with(f"/work/{run['run_id']}") == {}
+    assert processes_with(f"work/{run['run_id']}") == {}
 
 
 DEAF = """
@@ -165,7 +165,7 @@ def outlive_sigterm(run, cluster):
     assert run["status"] == "Canceled", run
     assert b"deaf to it\n" in cluster.driver_log(run["run_id"]), "it was asked first"
     assert run["outcome"]["signal"] == signal.SIGKILL
-    assert processes_with(f"/work/{run['run_id']}") == {}
+    assert processes_with(f"work/{run['run_id']}") == {}
 
 
 def test_a_script_that_ignores_sigterm_is_canceled_when_its_grace_is_over(new_cluster, project):
