@@ -81,6 +81,7 @@ READ_BACK = """
            name=run.display_name, status=run.get_status(), one=run.get_metrics(name="epochs"),
            picture=open("dot.png", "rb").read()[:8].hex(), alone=open("back/by hand/alone.txt").read(),
            two=open("back/folder/deep/two.txt").read(), filled={"confusion": open("confusion.json").read()},
+           populated=str(run.get_metrics(name="confusion", populate=True)),
            children={name: [child.get_status(), child.get_metrics(), child.get_tags(), child.parent.id == run.id]
                      for name, child in children.items()},
            recursive=sorted(run.get_metrics(recursive=True)))

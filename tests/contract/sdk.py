@@ -257,6 +257,13 @@ class Sdk:
         assert code is None or script.code == code, script.story()
         return script
 
+    def let_it_end_when_streamed(self, script, go, timeout=90):
+        """For a run that waits for the file `go`: it comes when the client shows the log, so that it sees the run alive."""
+        shown = lambda: "Streaming azureml-logs/70_driver_log" in script.out or script.has_ended()  # noqa: E731
+        wait_until(shown, "the client streams the driver log", timeout)
+        go.write_text("")
+        return self.finish(script, timeout=timeout)
+
     def run(self, text, *arguments, code=0, timeout=90, **more):
         """A whole user script."""
         return self.finish(self.start(text, *arguments, **more), code, timeout)

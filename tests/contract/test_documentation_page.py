@@ -9,7 +9,7 @@ from cluster import write_project
 from sdk import PYTHON, client_variables
 
 SKLEARN_TRAIN = """
-    import argparse, glob, json, os
+    import argparse, json, os, time
     import sklearn
     parser = argparse.ArgumentParser()
     parser.add_argument("--data-folder", type=str, dest="data_folder")
@@ -18,7 +18,8 @@ SKLEARN_TRAIN = """
     with open(os.path.join(args.data_folder, "digits", "points.csv")) as file:
         points = [tuple(map(float, line.split(","))) for line in file]
     weight = sum(x * y for x, y in points) / (sum(x * x for x, _ in points) + args.reg)
-    print("scikit-learn", sklearn.__version__, "regularization", args.reg, "weight", round(weight, 6))
+    print("scikit-learn", sklearn.__version__, "regularization", args.reg, "weight", round(weight, 6), flush=True)
+    while not os.path.exists("GO"): time.sleep(0.02)  # some training: the SDK streams only what it saw alive
     os.makedirs("outputs", exist_ok=True)
     with open("outputs/sklearn_model.json", "w") as file:
         json.dump({"weight": weight}, file)
@@ -67,7 +68,8 @@ CNTK_TRAIN = """
         open("outputs/MNIST/complete.txt", "w").close()
     while not os.path.exists("outputs/MNIST/complete.txt"):
         time.sleep(0.02)
-    print("rank", rank, "of", size, "with cntk", cntk.__version__)
+    print("rank", rank, "of", size, "with cntk", cntk.__version__, flush=True)
+    while not os.path.exists("GO"): time.sleep(0.02)  # some training: the SDK streams only what it saw alive
     open("outputs/rank-" + rank + ".txt", "w").write(size)
 """
 
@@ -95,11 +97,12 @@ CNTK_PAGE = """
 
 
 @pytest.mark.differs("Run.get_details", "gives a dictionary: the page's `run.get_details().status` is older than SDK 1.0")
-def test_the_single_node_example_as_printed(sdk):
-    write_project(sdk.user / "my-sklearn-proj", textwrap.dedent(SKLEARN_TRAIN))
+def test_the_single_node_example_as_printed(sdk, tmp_path):
+    go = tmp_path / "go"
+    write_project(sdk.user / "my-sklearn-proj", textwrap.dedent(SKLEARN_TRAIN).replace("GO", str(go)))
     write_project(sdk.user / "data", "1,2\n2,4\n3,6\n", name="points.csv")
 
-    script = sdk.finish(sdk.start_cold(SKLEARN_PAGE), timeout=150)
+    script = sdk.let_it_end_when_streamed(sdk.start_cold(SKLEARN_PAGE), go, timeout=150)
 
     out = script.out
     assert "status at the end: Completed" in out, script.story()
@@ -111,10 +114,11 @@ def test_the_single_node_example_as_printed(sdk):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_the_distributed_example_as_printed(sdk, processes):
-    write_project(sdk.user / "my-cntk-proj", textwrap.dedent(CNTK_TRAIN))
+def test_the_distributed_example_as_printed(sdk, tmp_path, processes):
+    go = tmp_path / "go"
+    write_project(sdk.user / "my-cntk-proj", textwrap.dedent(CNTK_TRAIN).replace("GO", str(go)))
 
-    script = sdk.run(CNTK_PAGE, processes, preamble=False, timeout=150)
+    script = sdk.let_it_end_when_streamed(sdk.start(CNTK_PAGE, processes, preamble=False), go, timeout=150)
 
     assert "status at the end: Completed" in script.out, script.story()
     ranks = 2 * processes

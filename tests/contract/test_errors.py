@@ -146,7 +146,9 @@ def test_a_foreign_runs_token_opens_nothing(sdk):
 
 
 NOT_THERE = {
-    "Run.register_model": 'experiment.start_logging(snapshot_directory=None, outputs=None).register_model("m", "outputs/m")',
+    "Run.register_model": """run = experiment.start_logging(snapshot_directory=None, outputs=None)
+run.upload_file("outputs/m", "project/train.py")
+run.register_model("m", "outputs/m")""",
     "Model.register": 'Model.register(ws, model_path="project", model_name="m")',
     "Model.list": "list(Model.list(ws))",
     "Workspace.models": "list(ws.models)",

@@ -61,14 +61,22 @@ def test_a_run_that_ended_before_the_client_looked_has_its_log_all_the_same(sdk,
     assert script.results()["log"].count("quick as a flash") == 1
 
 
-def test_of_an_mpi_run_the_first_rank_is_streamed(sdk):
-    sdk.project("import os; print('I am rank', os.environ['OMPI_COMM_WORLD_RANK'])")
-    out = sdk.run("""
+def test_of_an_mpi_run_the_first_rank_is_streamed(sdk, tmp_path):
+    sdk.project("""
+        import os, sys, time
+        print("I am rank", os.environ["OMPI_COMM_WORLD_RANK"], flush=True)
+        while not os.path.exists(sys.argv[1]): time.sleep(0.02)
+    """)
+    script = sdk.start(
+        """
         from azureml.core.runconfig import MpiConfiguration
-        job = config(distributed_job_config=MpiConfiguration(process_count_per_node=1, node_count=2))
-        run = Experiment(ws, "streamed").submit(job)
+        mpi = MpiConfiguration(process_count_per_node=1, node_count=2)
+        run = Experiment(ws, "streamed").submit(config(arguments=[sys.argv[1]], distributed_job_config=mpi))
         run.wait_for_completion(show_output=True)
-    """).out
+        """,
+        tmp_path / "go",
+    )
+    out = sdk.let_it_end_when_streamed(script, tmp_path / "go").out
     assert out.count("I am rank 0") == 1
     assert "I am rank 1" not in out
 
