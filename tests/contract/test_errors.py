@@ -174,7 +174,7 @@ def test_what_is_not_there_says_so_in_words_and_soon(sdk, what):
     started = time.monotonic()
     before = 'from azureml.core.model import Model\nexperiment = Experiment(ws, "not-there")\n'
     found = told(sdk, NOT_THERE[what], before=before)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     assert len(found["words"]) > 20 and "Traceback" not in found["words"], found
     assert found["kind"] not in ("KeyError", "AttributeError", "TypeError", "JSONDecodeError"), found
 
