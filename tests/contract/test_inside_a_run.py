@@ -31,7 +31,7 @@ def test_what_is_logged_inside_is_read_outside(logged):
 
 def test_files_tags_names_and_children_are_there_afterwards(logged):
     check_the_rest(logged[0])
-    assert logged[0]["filled"] == json.dumps([[3, 1], [0, 2]])
+    assert json.loads(logged[0]["filled"]["confusion"])["data"]["matrix"] == [[3, 1], [0, 2]]
     assert len(logged[0]["recursive"]) > 1
 
 
