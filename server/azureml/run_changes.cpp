@@ -67,16 +67,6 @@ Result<service::InteractiveRun> read_interactive(const std::string& id, const Js
     return run;
 }
 
-// The experiment that the path names, by name or by id.
-asio::awaitable<Result<std::string>> experiment_name(Call call) {
-    const std::string id = call.parameter("experiment_id");
-    if (id.empty()) {
-        co_return call.parameter("experiment");
-    }
-    const auto row = co_await call.api->experiments.find_by_id(call.workspace.id, id);
-    co_return row ? Result<std::string>(row->name) : Result<std::string>(row.error());
-}
-
 asio::awaitable<Result<store::RunRow>> create(Call call, std::string id, Json body) {
     auto run = read_interactive(id, body);
     if (!run) {
@@ -149,6 +139,15 @@ asio::awaitable<Result<void>> take_managed(Call call, RunId id, core::RunStatus 
 }
 
 } // namespace
+
+asio::awaitable<Result<std::string>> experiment_name(Call call) {
+    const std::string id = call.parameter("experiment_id");
+    if (id.empty()) {
+        co_return call.parameter("experiment");
+    }
+    const auto row = co_await call.api->experiments.find_by_id(call.workspace.id, id);
+    co_return row ? Result<std::string>(row->name) : Result<std::string>(row.error());
+}
 
 asio::awaitable<Result<store::RunRow>> find_run(Call call, std::string id) {
     auto row = co_await call.api->runs.find(RunId(id));

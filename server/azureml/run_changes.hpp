@@ -5,6 +5,8 @@
 
 namespace linarite::azureml {
 
+/// The name of the experiment that the path names, by name or by id.
+asio::awaitable<Result<std::string>> experiment_name(Call call);
 /// The run, if it is in the call's workspace.
 asio::awaitable<Result<store::RunRow>> find_run(Call call, std::string id);
 /// Create-or-update: an unknown id becomes an interactive run of the experiment that the path names.

@@ -67,8 +67,6 @@ Json properties_of(const store::RunRow& row) {
     Json out = labels(row.properties);
     if (!row.interactive) {
         out.emplace("_azureml.ComputeTargetType", "amlctrain");
-        out.emplace("ProcessInfoFile", "azureml-logs/process_info.json");
-        out.emplace("ProcessStatusFile", "azureml-logs/process_status.json");
     }
     return out;
 }

@@ -62,8 +62,12 @@ asio::awaitable<void> delete_tags(Call call) {
         co_return co_await reply_error(call, body ? Error(Errc::invalid_argument, "the body must be a list of names")
                                                   : body.error());
     }
+    const auto known = co_await find_run(call, call.parameter("run"));
+    if (!known) {
+        co_return co_await reply_error(call, known.error());
+    }
     store::RunPatch patch;
-    patch.run = RunId(call.parameter("run"));
+    patch.run = known->id;
     for (const Json& name : *body) {
         if (name.is_string()) {
             patch.removed_tags.push_back(name.get<std::string>());
@@ -181,14 +185,6 @@ Asked asked_in_body(const Json& body) {
     return asked;
 }
 
-asio::awaitable<Result<std::string>> experiment_of(Call call) {
-    if (const std::string id = call.parameter("experiment_id"); !id.empty()) {
-        const auto row = co_await call.api->experiments.find_by_id(call.workspace.id, id);
-        co_return row ? Result<std::string>(row->name) : Result<std::string>(row.error());
-    }
-    co_return call.parameter("experiment");
-}
-
 asio::awaitable<void> query_runs(Call call) {
     const auto body = co_await call.exchange->read_json();
     if (!body) {
@@ -198,7 +194,7 @@ asio::awaitable<void> query_runs(Call call) {
     if (!query) {
         co_return co_await reply_error(call, query.error());
     }
-    const auto experiment = co_await experiment_of(call);
+    const auto experiment = co_await experiment_name(call);
     if (!experiment) {
         co_return co_await reply_error(call, experiment.error());
     }

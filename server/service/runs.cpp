@@ -344,6 +344,18 @@ asio::awaitable<Result<store::RunRow>> Runs::cancel(RunId id, std::string who) {
     if (!row || core::is_terminal(row->status)) {
         co_return row;
     }
+    if (row->interactive) {
+        // no node has it, and its client may be gone: it ends here and now
+        auto end = [id, reason = "canceled by " + who, now = clock_.now()](store::Tables& tables) {
+            return tables.move_interactive_run(id, core::RunStatus::canceled, now, reason);
+        };
+        const auto ended = co_await store_.write(std::move(end));
+        if (!ended) {
+            co_return ended.error();
+        }
+        scheduler_.touch(id);
+        co_return co_await find(id);
+    }
     const Result<void> done = co_await scheduler_.cancel(id, std::move(who));
     if (!done) {
         co_return done.error();

@@ -137,6 +137,15 @@ TEST_F(AzureHistoryTest, AnUnknownIdBecomesAnInteractiveRunThatItsClientMoves) {
     });
 }
 
+TEST_F(AzureHistoryTest, AnInteractiveRunThatItsClientLeftCanBeCanceled) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        co_await must("PATCH", runs + "i1", Json{{"runId", "i1"}, {"status", "Running"}});
+
+        EXPECT_EQ((co_await post("/api/v1/runs/i1/cancel", Json::object())).at("status"), "Canceled");
+        EXPECT_EQ((co_await get(runs + "i1")).at("status"), "Canceled");
+    });
+}
+
 TEST_F(AzureHistoryTest, TagsGoInAndOutAndChildrenAreFound) {
     with_coordinator([this]() -> asio::awaitable<void> {
         co_await must("PATCH", runs + "p", Json{{"runId", "p"}});
