@@ -1,4 +1,5 @@
 #include "server/azureml/artifacts.hpp"
+#include "server/azureml/run_changes.hpp"
 
 #include <algorithm>
 
@@ -11,10 +12,12 @@ asio::awaitable<std::optional<RunId>> enter_container(Call call) {
     const std::string container = call.parameter("container");
     const RunId run(container.starts_with(start) ? container.substr(start.size()) : "");
     const bool reachable = co_await may_reach(call, run.str());
-    const auto row = co_await call.api->runs.find(run);
-    if (!reachable || !row || call.parameter("origin") != "ExperimentRun") {
+    const auto row = co_await find_run(call, run.str());
+    const bool of_runs = call.parameter("origin") == "ExperimentRun";
+    if (!reachable || !row || !of_runs) {
         co_await reply_fault(call, Status::not_found, "UserError",
-                             "Container " + call.parameter("origin") + "/" + container + " not found");
+                             "Container " + call.parameter("origin") + "/" + container + " not found" +
+                                 (of_runs ? "" : ": Linarite keeps files of runs; models are not emulated"));
         co_return std::nullopt;
     }
     co_return run;
