@@ -85,7 +85,7 @@ Result<void> copy_file(const fs::path& from, const fs::path& to, Existing existi
     if (!target) {
         return errno_error("create '" + written.string() + "'", errno);
     }
-    const auto copied = copy_bytes(source.get(), target.get(), from.string());
+    auto copied = copy_bytes(source.get(), target.get(), from.string());
     if (!copied) {
         ::unlink(written.c_str());
         return copied;

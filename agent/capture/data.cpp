@@ -17,6 +17,7 @@ namespace {
 
 using proto::DataMode;
 using proto::DesiredData;
+using Files = std::map<std::string, std::uint64_t>; // name -> bytes
 
 // "/a/b/" and "./a/b" are "a/b"; "" is the whole store.
 Result<std::string> path_on_datastore(const proto::DataReference& reference) {
@@ -82,15 +83,23 @@ std::string files_target(const std::string& datastore) {
     return "/api/v1/agent/datastores/" + client::encode_part(datastore) + "/files";
 }
 
+std::string file_target(const std::string& datastore, const std::string& name) {
+    return files_target(datastore).append("/").append(client::encode_path(name));
+}
+
+std::string on_store(std::string what, const std::string& name, const std::string& datastore) {
+    return what.append(" '").append(name).append("' of datastore '").append(datastore).append("'");
+}
+
 // Names of the files at or below `path`, with their sizes.
-asio::awaitable<Result<std::map<std::string, std::uint64_t>>> list_remote(std::shared_ptr<Coordinator> coordinator,
-                                                                          std::string datastore, std::string path) {
+asio::awaitable<Result<Files>> list_remote(std::shared_ptr<Coordinator> coordinator, std::string datastore,
+                                           std::string path) {
     const auto document =
         co_await coordinator->get_json(files_target(datastore) + "?prefix=" + client::encode_part(path));
     if (!document) {
         co_return document.error();
     }
-    std::map<std::string, std::uint64_t> out;
+    Files out;
     std::vector<Fault> faults;
     proto::JsonReader reader(*document, "", faults);
     reader.objects("files", [&](proto::JsonReader& file) {
@@ -144,13 +153,21 @@ asio::awaitable<Result<bool>> fetch_file(std::shared_ptr<Coordinator> coordinato
     co_return moved ? Result<bool>(true) : Result<bool>(moved.error());
 }
 
+// Where `name`, which is at or below `path` of a datastore, goes; `to` is a folder, or the one file itself.
+fs::path place_below(const fs::path& to, const std::string& path, const std::string& name, bool single) {
+    if (single) {
+        return to;
+    }
+    return to / (path.empty() ? name : name.substr(path.size() + 1));
+}
+
 // Copies what is at or below `path` to `to` through the coordinator.
 asio::awaitable<Result<fs::path>> fetch_tree(std::shared_ptr<Coordinator> coordinator, asio::thread_pool* pool,
                                              proto::DataReference reference, std::string path, fs::path to,
                                              CancelToken cancel) {
     const std::string store = reference.datastore;
-    const auto files = co_await persist<std::map<std::string, std::uint64_t>>(
-        [coordinator, store, path] { return list_remote(coordinator, store, path); }, cancel);
+    const auto files =
+        co_await persist<Files>([coordinator, store, path] { return list_remote(coordinator, store, path); }, cancel);
     if (!files) {
         co_return files.error().within("list datastore '" + store + "'");
     }
@@ -166,7 +183,7 @@ asio::awaitable<Result<fs::path>> fetch_tree(std::shared_ptr<Coordinator> coordi
         }
     }
     for (const auto& [name, size] : *files) {
-        const fs::path target = single ? to : to / (path.empty() ? name : name.substr(path.size() + 1));
+        const fs::path target = place_below(to, path, name, single);
         std::error_code ec;
         if (existing == Existing::kept && fs::exists(target, ec)) {
             continue;
@@ -174,14 +191,14 @@ asio::awaitable<Result<fs::path>> fetch_tree(std::shared_ptr<Coordinator> coordi
         if (cancel.cancelled()) {
             co_return Error(Errc::conflict, "preparing data was cancelled");
         }
-        const std::string address = files_target(store) + "/" + client::encode_path(name);
+        const std::string address = file_target(store, name);
         const auto fetched = co_await persist<bool>(
             [coordinator, pool, address, target, length = size, existing] {
                 return fetch_file(coordinator, pool, address, target, length, existing);
             },
             cancel);
         if (!fetched) {
-            co_return fetched.error().within("fetch '" + name + "' of datastore '" + store + "'");
+            co_return fetched.error().within(on_store("fetch", name, store));
         }
     }
     co_return to;
@@ -312,32 +329,30 @@ asio::awaitable<Result<void>> DataReferences::send_back(DesiredData data, Cancel
         settings_.warn("warning: " + line);
     }
     const std::string store = reference.datastore;
-    std::map<std::string, std::uint64_t> there;
-    if (!reference.overwrite && !listing.files.empty()) {
-        auto listed = co_await persist<std::map<std::string, std::uint64_t>>(
-            [coordinator = coordinator_, store, at = *path] { return list_remote(coordinator, store, at); }, cancel,
-            std::chrono::hours(24));
-        if (!listed) {
-            co_return listed.error();
-        }
-        there = std::move(*listed);
+    const auto there = reference.overwrite || listing.files.empty()
+                           ? Result<Files>(Files())
+                           : co_await persist<Files>([coordinator = coordinator_, store,
+                                                      at = *path] { return list_remote(coordinator, store, at); },
+                                                     cancel, std::chrono::hours(24));
+    if (!there) {
+        co_return there.error();
     }
     for (const FoundFile& file : listing.files) {
         const auto name = path->empty() ? parse_relative_path(file.name, "file") : artifact_name(*path, file.name);
-        if (!name || there.contains(*name)) {
+        if (!name || there->contains(*name)) {
             settings_.warn(name ? "warning: '" + *name + "' is on datastore '" + store +
                                       "' already and stays as it is (overwrite is off)"
                                 : "warning: not uploaded: " + name.error().detail());
             continue;
         }
-        const std::string target = files_target(store) + "/" + client::encode_path(*name);
+        const std::string target = file_target(store, *name);
         const auto sent = co_await persist<bool>(
             [coordinator = coordinator_, root = *place, local = file.name, target] {
                 return put_file(coordinator, root, local, target);
             },
             cancel, std::chrono::hours(24)); // what the run made is not given up because the coordinator is away
         if (!sent) {
-            co_return sent.error().within("upload '" + *name + "' to datastore '" + store + "'");
+            co_return sent.error().within(on_store("upload", *name, store));
         }
     }
     co_return Result<void>();

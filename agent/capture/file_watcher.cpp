@@ -124,6 +124,7 @@ struct FileWatcher::State {
     void on_event(const inotify_event& event, const std::string& name) {
         if ((event.mask & IN_Q_OVERFLOW) != 0) {
             std::vector<int> all;
+            all.reserve(trees.size());
             for (const auto& [id, tree] : trees) {
                 all.push_back(id);
             }

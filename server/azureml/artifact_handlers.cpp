@@ -37,7 +37,7 @@ std::vector<std::string> possible_names(const Call& call) {
     for (auto parts = std::count(decoded.begin(), decoded.end(), '/') + 1; parts > 0; --parts) {
         rest = rest.substr(0, rest.find_last_not_of('/') + 1);
         const std::size_t slash = rest.rfind('/');
-        raw = raw.empty() ? std::string(rest.substr(slash + 1)) : std::string(rest.substr(slash + 1)) + "/" + raw;
+        raw.insert(0, raw.empty() ? "" : "/").insert(0, rest.substr(slash + 1));
         rest = rest.substr(0, slash);
     }
     return raw == decoded ? std::vector{decoded} : std::vector{decoded, raw};
