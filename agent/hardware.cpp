@@ -47,7 +47,7 @@ Result<proto::NodeResources> find_resources(int slots, const std::string& gpus, 
 }
 
 std::string find_address(const std::string& coordinator_url) {
-    const std::string loopback = "127.0.0.1";
+    std::string loopback = "127.0.0.1";
     const auto url = boost::urls::parse_uri(coordinator_url);
     if (!url) {
         return loopback;

@@ -5,10 +5,23 @@
 
 namespace linarite {
 
-std::string format_time(Time at) {
+namespace {
+
+template <class At>
+std::string format_with_digits(At at, int digits) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
-    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03d}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
-                       (at - seconds).count());
+    return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:0{}d}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(seconds)),
+                       (at - seconds).count(), digits);
+}
+
+} // namespace
+
+std::string format_time(Time at) {
+    return format_with_digits(at, 3);
+}
+
+std::string format_time(PreciseTime at) {
+    return format_with_digits(at, 6);
 }
 
 std::string format_duration(Millis span) {

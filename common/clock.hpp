@@ -9,6 +9,8 @@ namespace linarite {
 /// Milliseconds since the Unix epoch, UTC. What the history stores.
 using Time = std::chrono::sys_time<std::chrono::milliseconds>;
 using Millis = std::chrono::milliseconds;
+/// Microseconds since the Unix epoch, UTC: for what others timed and may have timed within one millisecond.
+using PreciseTime = std::chrono::sys_time<std::chrono::microseconds>;
 
 /// Where a shell asks for the time; pure code takes `now` as an argument instead.
 class Clock {
@@ -53,6 +55,8 @@ private:
 
 /// "2026-11-23T20:15:03.123Z".
 std::string format_time(Time at);
+/// "2026-11-23T20:15:03.123456Z".
+std::string format_time(PreciseTime at);
 /// "850 ms", "12 s", "4 min 10 s", "2 h 5 min", "3 d 4 h": for people.
 std::string format_duration(Millis span);
 

@@ -16,7 +16,7 @@ constexpr std::size_t time_begins = 11; // behind "2026-11-23T": dashes before i
 
 } // namespace
 
-std::optional<Time> parse_iso_time(std::string_view text) {
+std::optional<PreciseTime> parse_precise_iso_time(std::string_view text) {
     if (text.size() <= time_begins || text.size() > longest || text[time_begins - 1] != 'T') {
         return std::nullopt;
     }
@@ -32,10 +32,15 @@ std::optional<Time> parse_iso_time(std::string_view text) {
         if (at.is_special()) {
             return std::nullopt;
         }
-        return from_ms((at - epoch).total_milliseconds());
+        return PreciseTime(std::chrono::microseconds((at - epoch).total_microseconds()));
     } catch (const std::exception&) { // a month 13, a letter: the parser has many words for "no"
         return std::nullopt;
     }
+}
+
+std::optional<Time> parse_iso_time(std::string_view text) {
+    const auto at = parse_precise_iso_time(text);
+    return at ? std::optional(std::chrono::floor<Millis>(*at)) : std::nullopt;
 }
 
 } // namespace linarite::proto

@@ -53,7 +53,7 @@ asio::awaitable<Result<Json>> read_relaxed(Call call) {
 MetricPoint read_point(JsonReader& reader) {
     MetricPoint point;
     point.id = reader.text("metricId");
-    point.at = proto::parse_iso_time(reader.text("createdUtc"));
+    point.at = proto::parse_precise_iso_time(reader.text("createdUtc"));
     if (reader.has("step")) {
         constexpr std::int64_t largest = std::numeric_limits<std::int64_t>::max();
         point.step = reader.integer("step", -largest, largest, 0);
@@ -84,17 +84,33 @@ Result<std::vector<MetricSeries>> read_batch(const Json& body) {
     return batch;
 }
 
-/// The text of a token that we gave; 0 for none.
+/// The number that all of `text` is, if it is one of those that tokens are made of.
+std::optional<std::int64_t> read_number(std::string_view text) {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
+/// The text of a token of a list; 0 for none.
 Result<std::int64_t> read_token(const std::string& text) {
-    std::int64_t after = 0;
-    if (text.empty()) {
-        return after;
-    }
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), after);
-    if (error != std::errc() || end != text.data() + text.size() || after < 0) {
+    const auto after = read_number(text);
+    if (!text.empty() && after.value_or(-1) < 0) {
         return Error(Errc::invalid_argument, "the continuation token is none of ours");
     }
-    return after;
+    return after.value_or(0);
+}
+
+/// The token of a series: time and sequence of the last point that was given.
+bool read_token(const std::string& text, store::PointRange& range) {
+    const std::size_t dot = text.find('.');
+    if (text.empty() || dot == std::string::npos) {
+        return text.empty();
+    }
+    const auto time = read_number(std::string_view(text).substr(0, dot));
+    const auto sequence = read_number(std::string_view(text).substr(dot + 1));
+    range.after_time = PreciseTime(std::chrono::microseconds(time.value_or(0)));
+    range.after = sequence.value_or(0);
+    return time && sequence;
 }
 
 // ---- bodies out ---------------------------------------------------------------------------------------------------
@@ -103,8 +119,12 @@ asio::awaitable<void> reply_relaxed(Call call, Status status, Json body) {
     co_await call.exchange->reply_text(status, "application/json; charset=utf-8", proto::print_relaxed_json(body));
 }
 
-Json token_of(std::int64_t next) {
-    return next == 0 ? Json() : Json(std::to_string(next));
+Json token_of(const MetricSeries& series) {
+    if (series.next == 0) {
+        return {};
+    }
+    const auto time = series.points.back().at.value_or(PreciseTime()).time_since_epoch().count();
+    return std::to_string(time) + "." + std::to_string(series.next);
 }
 
 Json properties_of(const MetricSeries& series) {
@@ -124,9 +144,9 @@ Json full_dto(const RunId& run, const MetricSeries& series) {
     for (const MetricPoint& point : series.points) {
         values.push_back(point_dto(point));
     }
-    return Json{{"dataContainerId", "dcid." + run.str()},    {"name", series.name}, {"columns", series.columns},
-                {"properties", properties_of(series)},       {"runId", run.str()},  {"value", std::move(values)},
-                {"continuationToken", token_of(series.next)}};
+    return Json{{"dataContainerId", "dcid." + run.str()}, {"name", series.name}, {"columns", series.columns},
+                {"properties", properties_of(series)},    {"runId", run.str()},  {"value", std::move(values)},
+                {"continuationToken", token_of(series)}};
 }
 
 Json list_dto(const service::MetricList& list) {
@@ -216,19 +236,19 @@ Result<store::PointRange> read_range(const Json& body, std::string& name) {
     range.bytes = page_bytes;
     for (const auto& [key, bound] : {std::pair("startTime", &range.from), std::pair("endTime", &range.to)}) {
         const std::string text = reader.text(key);
-        *bound = proto::parse_iso_time(text);
+        *bound = proto::parse_precise_iso_time(text);
         if (!text.empty() && !*bound) {
             reader.fault(key, "must be a time like 2026-11-23T15:13:31Z");
         }
     }
-    const auto after = read_token(reader.text("continuationToken"));
-    if (!after) {
+    range.order = store::PointOrder::time;
+    range.after_time = PreciseTime::min();
+    if (!read_token(reader.text("continuationToken"), range)) {
         reader.fault("continuationToken", "is none of ours");
     }
     if (!faults.empty()) {
         return Error(std::move(faults));
     }
-    range.after = *after;
     return range;
 }
 

@@ -41,7 +41,7 @@ Result<store::PointRange> read_range(const Exchange& exchange) {
 
 Json render_point(const service::MetricPoint& point) {
     return Json{{"sequence", point.sequence},
-                {"time", render_time(point.at)},
+                {"time", point.at ? Json(format_time(*point.at)) : Json()},
                 {"step", point.step ? Json(*point.step) : Json()},
                 {"data", proto::without_bare_words(point.data)}};
 }

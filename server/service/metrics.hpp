@@ -20,9 +20,9 @@ inline constexpr int metric_page = 500;
 
 /// One logged value ({"acc": 0.9}) or row ({"epoch": 1, "loss": 0.2}). Doubles may be NaN or infinite.
 struct MetricPoint {
-    std::int64_t sequence = 0; // in its series, from 1; given by the store
-    std::string id;            // the same one again is the same point; "": one is made
-    std::optional<Time> at;    // nothing: now
+    std::int64_t sequence = 0;     // in its series, from 1; given by the store
+    std::string id;                // the same one again is the same point; "": one is made
+    std::optional<PreciseTime> at; // nothing: now
     std::optional<std::int64_t> step;
     proto::Json data;
 };
@@ -34,7 +34,7 @@ struct MetricSeries {
     store::ColumnTypes columns;
     std::vector<MetricPoint> points;
     std::int64_t count = 0; // of all its points
-    std::int64_t next = 0;  // what `after` is for the next page; 0: there is none
+    std::int64_t next = 0;  // what `after` is for the next page, beside its last point's time; 0: there is none
 };
 
 struct MetricList {
@@ -58,7 +58,7 @@ public:
     asio::awaitable<Result<std::vector<MetricFault>>> append(RunId run, std::vector<MetricSeries> batch);
     /// In the order of their first use.
     asio::awaitable<Result<MetricList>> list(RunId run, std::int64_t after = 0, int limit = metric_page);
-    /// In the order of arrival. Every point has every column of the series: null where it said nothing of it.
+    /// Every point has every column of the series: null where it said nothing of it.
     asio::awaitable<Result<MetricSeries>> read(RunId run, std::string name, store::PointRange range);
     /// The id of the workspace that the run is in; not_found if there is no such run. Cheap after the first time.
     asio::awaitable<Result<std::string>> workspace_of(RunId run);

@@ -25,7 +25,7 @@ using ColumnTypes = std::map<std::string, std::string>;
 struct PointRow {
     std::int64_t sequence = 0; // in its series, from 1 without a gap; the store gives it
     std::string id;            // the client's: the same one a second time is the same point
-    Time at;
+    PreciseTime at;
     std::optional<std::int64_t> step;
     std::optional<double> value;
     std::string data; // an object as JSON, with bare NaN and Infinity where JSON has no word
@@ -56,13 +56,18 @@ struct SeriesWithLast {
     std::optional<PointRow> last;
 };
 
+/// Arrival: nothing is missed by who follows a series. Time: as the run logged them, though clients send side by side.
+enum class PointOrder { arrival, time };
+
 /// Which points of a series.
 struct PointRange {
+    PointOrder order = PointOrder::arrival;
     std::int64_t after = 0; // a sequence
+    PreciseTime after_time; // in the order of time: with `after` the last point that was seen
     int limit = 500;
     std::size_t bytes = std::numeric_limits<std::size_t>::max(); // of data; one point is given whatever its size
-    std::optional<Time> from;                                    // inclusive, both
-    std::optional<Time> to;
+    std::optional<PreciseTime> from;                             // inclusive, both
+    std::optional<PreciseTime> to;
 };
 
 struct SeriesPoints {

@@ -30,22 +30,23 @@ CREATE TABLE points (
     series   INTEGER NOT NULL REFERENCES series (id),
     sequence INTEGER NOT NULL,
     id       TEXT NOT NULL,    -- the client's: a repeated call stores nothing twice
-    time     INTEGER NOT NULL,
+    time     INTEGER NOT NULL, -- microseconds, UTC: clients send batches side by side, only this tells their order
     step     INTEGER,
     value    REAL,
     data     TEXT,             -- JSON, with bare NaN and Infinity; NULL where value says it all
     PRIMARY KEY (series, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX points_once ON points (series, id);
+CREATE INDEX points_by_time ON points (series, time, sequence);
 
 CREATE VIEW metric_history AS
 SELECT series.run,
        series.name AS metric,
        points.step,
-       strftime('%Y-%m-%d %H:%M:%f', points.time / 1000.0, 'unixepoch') AS time_utc,
+       strftime('%Y-%m-%d %H:%M:%f', points.time / 1000000.0, 'unixepoch') AS time_utc,
        coalesce(points.value, points.data) AS value
 FROM series JOIN points ON points.series = series.id
-ORDER BY series.run, series.id, points.sequence;
+ORDER BY series.run, series.id, points.time, points.sequence;
 )sql";
 
 constexpr std::array steps{step_1};

@@ -43,7 +43,7 @@ PointRow read_point(Use& use) {
     PointRow row;
     row.sequence = use.number();
     row.id = use.text();
-    row.at = use.time();
+    row.at = use.precise_time();
     if (!use.skip_null()) {
         row.step = use.number();
     }
@@ -197,6 +197,10 @@ Result<std::vector<SeriesWithLast>> MetricTables::list(const RunId& run, std::in
 
 Result<SeriesPoints> MetricTables::read(const RunId& run, const std::string& name, const PointRange& range) {
     static const std::string find = "SELECT " + std::string(series_columns) + " FROM series WHERE run = ? AND name = ?";
+    static const std::string some = "SELECT sequence, id, time, step, value, data FROM points WHERE series = ?1 AND "
+                                    "(?3 IS NULL OR time >= ?3) AND (?4 IS NULL OR time <= ?4) AND ";
+    static const std::string by_arrival = some + "sequence > ?2 ORDER BY sequence";
+    static const std::string by_time = some + "(time, sequence) > (?5, ?2) ORDER BY time, sequence";
     return guarded("read a metric", [&]() -> Result<SeriesPoints> {
         SeriesPoints found;
         {
@@ -206,10 +210,11 @@ Result<SeriesPoints> MetricTables::read(const RunId& run, const std::string& nam
             }
             found.series = read_series(use, run);
         }
-        Use use(*statements_,
-                "SELECT sequence, id, time, step, value, data FROM points WHERE series = ? AND sequence > "
-                "? AND (?3 IS NULL OR time >= ?3) AND (?4 IS NULL OR time <= ?4) ORDER BY sequence");
+        Use use(*statements_, range.order == PointOrder::time ? by_time : by_arrival);
         use.bind(found.series.id, range.after, range.from, range.to);
+        if (range.order == PointOrder::time) {
+            use.bind(range.after_time);
+        }
         std::size_t bytes = 0;
         while (use.next()) {
             if (found.points.size() >= static_cast<std::size_t>(range.limit) || bytes > range.bytes) {

@@ -63,6 +63,7 @@ public:
     std::uint64_t bits() { return static_cast<std::uint64_t>(number()); }
     Time time() { return from_ms(number()); }
     std::optional<Time> maybe_time();
+    PreciseTime precise_time() { return PreciseTime(std::chrono::microseconds(number())); }
     std::optional<Millis> maybe_span();
     core::RunStatus status();
     std::optional<core::RunStatus> maybe_status();
@@ -76,6 +77,7 @@ private:
     void bind_one(const char* value) { statement_.bind(++parameter_, value); }
     void bind_one(double value) { statement_.bind(++parameter_, value); }
     void bind_one(Time value) { bind_one(to_ms(value)); }
+    void bind_one(PreciseTime value) { bind_one(static_cast<std::int64_t>(value.time_since_epoch().count())); }
     void bind_one(Millis value) { bind_one(static_cast<std::int64_t>(value.count())); }
     void bind_one(core::RunStatus value) { bind_one(core::to_wire(value)); }
     void bind_one(std::nullopt_t) { statement_.bind(++parameter_); }

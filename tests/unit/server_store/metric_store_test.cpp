@@ -164,9 +164,9 @@ TEST_F(MetricTablesTest, APageEndsAtItsRowsOrItsBytesAndSaysThatThereIsMore) {
     }
     append({scalar(points)});
 
-    const SeriesPoints rows = read("acc", {2, 3, 10'000, {}, {}});
-    const SeriesPoints bytes = read("acc", {0, 500, 250, {}, {}});
-    const SeriesPoints last = read("acc", {8, 2, 10'000, {}, {}});
+    const SeriesPoints rows = read("acc", {.after = 2, .limit = 3});
+    const SeriesPoints bytes = read("acc", {.bytes = 250});
+    const SeriesPoints last = read("acc", {.after = 8, .limit = 2});
 
     EXPECT_THAT(ids(rows), ElementsAre("p2", "p3", "p4"));
     EXPECT_TRUE(rows.more);
@@ -184,9 +184,33 @@ TEST_F(MetricTablesTest, ARangeOfTimesIsInclusive) {
     }
     append({scalar(points)});
 
-    const SeriesPoints found = read("acc", {0, 500, 1'000, from_ms(1), from_ms(3)});
+    const SeriesPoints found = read("acc", {.from = from_ms(1), .to = from_ms(3)});
 
     EXPECT_THAT(ids(found), ElementsAre("p1", "p2", "p3"));
+}
+
+TEST_F(MetricTablesTest, PointsThatCameOutOfOrderAreReadInTheOrderOfTheirTimes) {
+    std::vector<PointRow> points;
+    for (const int us : {7, 8, 9, 1, 2, 3, 3}) { // two batches, sent side by side
+        points.push_back(point("p" + std::to_string(points.size()), us));
+        points.back().at = PreciseTime(std::chrono::microseconds(us));
+    }
+    append({scalar(points)});
+
+    std::vector<std::string> seen;
+    PointRange range{.order = PointOrder::time, .after_time = PreciseTime::min(), .limit = 3};
+    for (bool more = true; more;) {
+        const SeriesPoints page = read("acc", range);
+        for (const PointRow& row : page.points) {
+            seen.push_back(row.id);
+        }
+        range.after = page.points.back().sequence;
+        range.after_time = page.points.back().at;
+        more = page.more;
+    }
+
+    EXPECT_THAT(seen, ElementsAre("p3", "p4", "p5", "p6", "p0", "p1", "p2"));
+    EXPECT_THAT(ids(read("acc")), ElementsAre("p0", "p1", "p2", "p3", "p4", "p5", "p6"));
 }
 
 TEST_F(MetricTablesTest, SeriesAreListedInTheOrderOfTheirFirstUseWithTheirLastPoint) {
@@ -334,7 +358,7 @@ TEST_F(MetricStoreTest, WhatWasAnsweredOutlivesAKillAndIsThereOnce) {
     for (const std::string& id : answered) { // as a client that has lost its answers would
         EXPECT_TRUE(test::run(io_, store->append(run, {scalar({point(id, 0)})})));
     }
-    const auto found = test::run(io_, store->read(run, "acc", PointRange{0, 1'000'000, 1'000'000'000, {}, {}}));
+    const auto found = test::run(io_, store->read(run, "acc", PointRange{.limit = 1'000'000}));
 
     std::map<std::string, int> seen;
     for (const PointRow& row : found->points) {
