@@ -54,6 +54,7 @@ struct Api {
     std::string admin_token;                         // what a client's secret is compared with
     std::function<unsigned short()> https_port;      // known once the server listens
     std::set<std::string> unknown_routes_logged;     // each is logged once
+    std::set<RunId> looked_at = {};                  // runs whose state a client has seen; see run_handlers.cpp
     std::shared_ptr<http::LoginLimiter> logins = {}; // wrong secrets by address; made with the login's routes
 };
 using ApiPtr = std::shared_ptr<Api>;

@@ -17,12 +17,33 @@ using Condition = store::RunCondition;
 constexpr Millis run_token_life = 24h;
 constexpr std::int64_t largest_page = 500;
 
+// The SDK streams the log of a run only while it sees it alive, and it looks for the first time about a second after the
+// submit: of a quick script it would print nothing. So an end that is this fresh is told as Finalizing to a client's
+// first look, which reads the log then and learns the end from its second.
+constexpr Millis fresh_end = 3s;
+constexpr std::size_t looks_remembered = 10'000;
+
+/// Whether nobody has seen the run's state before; from now on somebody has.
+bool is_first_look(Api& api, const RunId& run) {
+    if (api.looked_at.size() >= looks_remembered) {
+        api.looked_at.clear();
+    }
+    return api.looked_at.insert(run).second;
+}
+
+bool ended_just_now(const Row& row, Time now) {
+    return !row.interactive && core::is_terminal(row.status) && row.ended && now - *row.ended < fresh_end;
+}
+
 asio::awaitable<void> reply_run(Call call, Result<Row> row) {
     co_await reply(call, std::move(row), [&](const Row& found) { return run_dto(call, found); });
 }
 
 asio::awaitable<void> get(Call call) {
     auto row = co_await find_run(call, call.parameter("run"));
+    if (row && core::is_terminal(row->status)) {
+        is_first_look(*call.api, row->id); // whoever asks for details later knows the end
+    }
     co_await reply_run(call, std::move(row));
 }
 
@@ -36,9 +57,14 @@ asio::awaitable<void> patch(Call call) {
 }
 
 asio::awaitable<void> details(Call call) {
-    const auto row = co_await find_run(call, call.parameter("run"));
+    auto row = co_await find_run(call, call.parameter("run"));
     if (!row) {
         co_return co_await reply_error(call, row.error());
+    }
+    if (is_first_look(*call.api, row->id) && ended_just_now(*row, call.api->clock.now())) {
+        row->status = core::RunStatus::finalizing;
+        row->ended.reset();
+        row->outcome.reset();
     }
     auto files = co_await log_files(call, row->id);
     co_await reply(call, std::move(files), [&](const Json& found) { return details_dto(call, *row, found); });

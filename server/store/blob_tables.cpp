@@ -2,6 +2,12 @@
 #include "server/store/tables.hpp"
 
 namespace linarite::store {
+namespace {
+
+// The snapshot that names an upload follows within minutes; its row is of no use later.
+constexpr Millis upload_life = std::chrono::hours(7 * 24);
+
+} // namespace
 
 Result<void> Tables::put_snapshot_alias(const std::string& alias, const SnapshotId& snapshot, Time at) {
     return guarded("store the name of a snapshot", [&]() -> Result<void> {
@@ -31,6 +37,7 @@ Result<void> Tables::put_blob_upload(const BlobUploadRow& row) {
                               "ON CONFLICT (id) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size, "
                               "created = excluded.created");
         put.bind(row.id, row.sha256, row.size, row.created).run();
+        Use(*statements_, "DELETE FROM blob_uploads WHERE created < ?").bind(row.created - upload_life).run();
         return {};
     });
 }

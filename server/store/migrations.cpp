@@ -241,6 +241,7 @@ CREATE TABLE blob_uploads ( -- files that came ahead of the snapshot that names 
     size    INTEGER NOT NULL,
     created INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX blob_uploads_by_age ON blob_uploads (created);
 
 DROP VIEW run_history;
 CREATE VIEW run_history AS

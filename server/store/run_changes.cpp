@@ -6,6 +6,8 @@
 namespace linarite::store {
 namespace {
 
+constexpr int most_warnings = 200; // of one run: whoever reads the run gets them all
+
 struct Known {
     Labels tags;
     Labels properties;
@@ -51,14 +53,15 @@ Result<void> Tables::patch_run(const RunPatch& patch) {
         if (auto added = add_properties(known->properties, patch.properties); !added) {
             return added;
         }
-        Use update(*statements_,
-                   "UPDATE runs SET tags = ?, properties = ?, display_name = coalesce(?, display_name), description = "
-                   "coalesce(?, description), kind = coalesce(?, kind), target = coalesce(?, target), error = "
-                   "coalesce(?, error), warnings = CASE WHEN ? IS NULL THEN warnings ELSE json_insert(warnings, "
-                   "'$[#]', json(?)) END WHERE id = ?");
+        Use update(
+            *statements_,
+            "UPDATE runs SET tags = ?, properties = ?, display_name = coalesce(?, display_name), description = "
+            "coalesce(?, description), kind = coalesce(?, kind), target = coalesce(?, target), error = "
+            "coalesce(?, error), warnings = CASE WHEN ? IS NULL OR json_array_length(warnings) >= ? THEN warnings "
+            "ELSE json_insert(warnings, '$[#]', json(?)) END WHERE id = ?");
         update.bind(to_json_object(known->tags), to_json_object(known->properties), patch.display_name);
-        update.bind(patch.description, patch.kind, patch.target, patch.error, patch.warning, patch.warning, patch.run);
-        update.run();
+        update.bind(patch.description, patch.kind, patch.target, patch.error, patch.warning);
+        update.bind(most_warnings, patch.warning, patch.run).run();
         return {};
     });
 }

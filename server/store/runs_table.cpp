@@ -215,14 +215,6 @@ Result<std::vector<RunRow>> Tables::list_runs(const RunFilter& filter) {
     });
 }
 
-Result<std::vector<RunRow>> Tables::children_of(const RunId& parent) {
-    return guarded("list children", [&]() -> Result<std::vector<RunRow>> {
-        Use query(*statements_, std::string(select_runs) + "WHERE parent = ? ORDER BY created, id");
-        query.bind(parent);
-        return read_runs(*statements_, query);
-    });
-}
-
 Result<std::vector<RunRow>> Tables::active_runs() {
     return guarded("list active runs", [&]() -> Result<std::vector<RunRow>> {
         std::string sql(select_runs);

@@ -234,8 +234,6 @@ public:
     /// What the client of an interactive run says of it: to that status, unless it has ended. conflict if the run is
     /// not interactive.
     Result<void> move_interactive_run(const RunId& run, core::RunStatus to, Time at, const std::string& reason);
-    /// Runs whose parent this is, oldest first.
-    Result<std::vector<RunRow>> children_of(const RunId& parent);
     /// A tag or property that a run lacks makes every comparison with it false.
     Result<std::vector<RunRow>> query_runs(const RunQuery& query);
     Result<std::vector<EventRow>> events(const RunId& id);
@@ -269,7 +267,7 @@ public:
 
     Result<void> put_snapshot_alias(const std::string& alias, const SnapshotId& snapshot, Time at); // idempotent
     Result<SnapshotId> find_snapshot_alias(const std::string& alias);
-    Result<void> put_blob_upload(const BlobUploadRow& row); // insert or replace
+    Result<void> put_blob_upload(const BlobUploadRow& row); // insert or replace; forgets those of last week
     Result<BlobUploadRow> find_blob_upload(const std::string& id);
 
     // environments and compute targets --------------------------------------------------------------------------------

@@ -41,23 +41,34 @@ def test_each_line_is_streamed_once_and_while_the_run_is_going_on(sdk, tmp_path)
     assert script.results()["status"] in ("Completed", "Finalizing")
 
 
-@pytest.mark.differs(
-    "Run.wait_for_completion",
-    "the SDK streams only what it saw alive: of a run that ended before its first look (0.1 s is enough here) it prints no log",
-)
-def test_a_run_that_ended_before_the_client_looked_has_its_log_all_the_same(sdk, cluster):
+def test_the_log_of_a_run_that_ended_before_the_client_looked_is_streamed(sdk, cluster):
     sdk.project("print('quick as a flash')")
     script = sdk.start("""
         run = Experiment(ws, "streamed").submit(config())
         result(id=run.id)
         while not os.path.exists("ended"): time.sleep(0.02)
-        run.wait_for_completion(show_output=True)
-        result(status=run.get_details()["status"], log=log_of(run))
+        final = run.wait_for_completion(show_output=True)
+        result(status=final["status"], again=run.get_details()["status"])
     """)
     cluster.wait_for_end(script.wait_for_result("id"))
     (sdk.user / "ended").write_text("")
     sdk.finish(script)
-    assert script.results()["status"] == "Completed"
+    assert script.results()["status"] == script.results()["again"] == "Completed"
+    assert script.out.count("quick as a flash") == 1
+
+
+def test_a_client_that_saw_the_end_reads_the_same_in_the_details(sdk, cluster):
+    sdk.project("print('quick as a flash')")
+    script = sdk.start("""
+        run = Experiment(ws, "streamed").submit(config())
+        result(id=run.id)
+        while not os.path.exists("ended"): time.sleep(0.02)
+        result(status=run.get_status(), details=run.get_details()["status"], log=log_of(run))
+    """)
+    cluster.wait_for_end(script.wait_for_result("id"))
+    (sdk.user / "ended").write_text("")
+    sdk.finish(script)
+    assert script.results()["status"] == script.results()["details"] == "Completed"
     assert script.results()["log"].count("quick as a flash") == 1
 
 

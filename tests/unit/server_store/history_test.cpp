@@ -178,7 +178,31 @@ TEST_F(HistoryTest, QueriesFindRunsByWhatTheyAreAndWhoseTheyAre) {
     below.parts = {compare(Field::root, Operator::eq, "a"), compare(Field::id, Operator::ne, "a")};
     EXPECT_THAT(found(below), ElementsAre("b", "c"));
     EXPECT_THAT(found(compare(Field::never, Operator::eq, "x")), IsEmpty());
-    EXPECT_EQ(tables_.children_of(RunId("a"))->size(), 2U);
+}
+
+TEST_F(HistoryTest, ARunKeepsTwoHundredWarningsAndNoMore) {
+    interactive("a");
+    RunPatch patch;
+    patch.run = RunId("a");
+    for (int i = 0; i < 205; ++i) {
+        patch.warning = R"({"source":"script","message":")" + std::to_string(i) + "\"}";
+        ASSERT_TRUE(tables_.patch_run(patch));
+    }
+
+    const std::string warnings = tables_.find_run(RunId("a"))->warnings;
+
+    EXPECT_THAT(warnings, testing::HasSubstr(R"("message":"199")"));
+    EXPECT_THAT(warnings, testing::Not(testing::HasSubstr(R"("message":"200")")));
+}
+
+TEST_F(HistoryTest, AnUploadIsForgottenAfterAWeek) {
+    const Time now = from_ms(1'700'000'000'000);
+    ASSERT_TRUE(tables_.put_blob_upload({"old", "aa", 1, now - std::chrono::hours(8 * 24)}));
+    ASSERT_TRUE(tables_.put_blob_upload({"younger", "bb", 1, now - std::chrono::hours(6 * 24)}));
+    ASSERT_TRUE(tables_.put_blob_upload({"new", "cc", 1, now}));
+
+    EXPECT_EQ(tables_.find_blob_upload("old").error().code(), Errc::not_found);
+    EXPECT_TRUE(tables_.find_blob_upload("younger"));
 }
 
 TEST_F(HistoryTest, ALabelThatARunLacksMakesEveryComparisonFalse) {
