@@ -1,3 +1,4 @@
+#include "server/azureml/absences.hpp"
 #include "server/azureml/artifacts.hpp"
 #include "server/azureml/run_changes.hpp"
 
@@ -8,16 +9,18 @@ namespace {
 
 /// The run whose files the route's container holds. If the caller may not know of it, the call was answered.
 asio::awaitable<std::optional<RunId>> enter_container(Call call) {
+    if (call.parameter("origin") != "ExperimentRun") {
+        co_await reply_not_emulated(call);
+        co_return std::nullopt;
+    }
     constexpr std::string_view start = "dcid.";
     const std::string container = call.parameter("container");
     const RunId run(container.starts_with(start) ? container.substr(start.size()) : "");
     const bool reachable = co_await may_reach(call, run.str());
     const auto row = co_await find_run(call, run.str());
-    const bool of_runs = call.parameter("origin") == "ExperimentRun";
-    if (!reachable || !row || !of_runs) {
+    if (!reachable || !row) {
         co_await reply_fault(call, Status::not_found, "UserError",
-                             "Container " + call.parameter("origin") + "/" + container + " not found" +
-                                 (of_runs ? "" : ": Linarite keeps files of runs; models are not emulated"));
+                             "Container " + call.parameter("origin") + "/" + container + " not found");
         co_return std::nullopt;
     }
     co_return run;

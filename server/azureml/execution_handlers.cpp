@@ -80,6 +80,11 @@ asio::awaitable<void> cancel(Call call) {
     co_await call.exchange->reply_empty(Status::ok);
 }
 
+// A node removes a run's folders as soon as the run has ended: of none of them is anything left to delete.
+asio::awaitable<void> clean(Call call) {
+    co_await reply_json(call, Json::array());
+}
+
 asio::awaitable<void> refuse_local(Call call) {
     co_await reply_fault(call, Status::bad_request, "UserError",
                          "target 'local' would run the script on the client's own machine, which Linarite does not do: "
@@ -97,6 +102,7 @@ void add_execution_routes(http::Router& router, const ApiPtr& api) {
     const std::string experiment = "/execution/v1.0" + workspace_scope + "/experiments/{experiment}";
     add_route(router, api, verb::post, experiment + "/snapshotrun", clients_and_runs, start_run);
     add_route(router, api, verb::post, experiment + "/runId/{run}/cancel", clients_and_runs, cancel);
+    add_route(router, api, verb::post, experiment + "/clean", clients, clean);
     add_route(router, api, verb::post, experiment + "/localrun", clients, refuse_local);
     add_route(router, api, verb::post, experiment + "/startrun", clients, refuse_zip);
 }

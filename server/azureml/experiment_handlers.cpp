@@ -116,6 +116,11 @@ asio::awaitable<void> delete_tags(Call call) {
     co_await reply(call, row, experiment_dto);
 }
 
+asio::awaitable<void> refuse_deletion(Call call) {
+    co_await reply_fault(call, Status::bad_request, "NotEmulated",
+                         "Linarite deletes no experiments: archive() puts one out of sight, with all its runs");
+}
+
 } // namespace
 
 void add_experiment_routes(http::Router& router, const ApiPtr& api) {
@@ -125,6 +130,7 @@ void add_experiment_routes(http::Router& router, const ApiPtr& api) {
     add_route(router, api, verb::post, history + "/experiments:query", clients_and_runs, list);
     add_route(router, api, verb::get, history + "/experimentids/{experiment_id}", clients_and_runs, get_by_id);
     add_route(router, api, verb::patch, history + "/experimentids/{experiment_id}", clients, patch);
+    add_route(router, api, verb::delete_, history + "/experimentids/{experiment_id}", clients, refuse_deletion);
     add_route(router, api, verb::post, history + "/experimentids/{experiment_id}/tags:delete", clients, delete_tags);
 }
 

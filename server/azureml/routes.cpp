@@ -1,27 +1,8 @@
-#include "server/azureml/call.hpp"
-
-#include <spdlog/spdlog.h>
+#include "server/azureml/absences.hpp"
 
 #include <array>
 
 namespace linarite::azureml {
-namespace {
-
-constexpr std::size_t logged_at_most = 1'000;
-
-// Not 500: the SDK would try again for minutes.
-asio::awaitable<void> answer_unknown(Call call) {
-    const http::RequestHead& head = call.exchange->head();
-    const std::string what = std::string(http::beast_http::to_string(head.method)) + " " + head.path;
-    auto& logged = call.api->unknown_routes_logged;
-    if (logged.size() < logged_at_most && logged.insert(what).second) {
-        spdlog::warn("not emulated: {}", what);
-    }
-    co_await reply_fault(call, Status::not_implemented, "NotEmulated",
-                         "Linarite does not emulate this part of Azure Machine Learning: " + what);
-}
-
-} // namespace
 
 void add_unknown_routes(http::Router& router, const ApiPtr& api) {
     constexpr std::array services{"history",         "execution",  "content",       "artifact",
@@ -31,7 +12,8 @@ void add_unknown_routes(http::Router& router, const ApiPtr& api) {
     constexpr std::array methods{verb::get, verb::put, verb::post, verb::patch, verb::delete_};
     for (const char* service : services) {
         for (const verb method : methods) {
-            add_route(router, api, method, "/" + std::string(service) + "/{rest...}", clients_and_runs, answer_unknown);
+            add_route(router, api, method, "/" + std::string(service) + "/{rest...}", clients_and_runs,
+                      reply_not_emulated);
         }
     }
 }

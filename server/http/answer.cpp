@@ -13,6 +13,14 @@ std::string one_word(status value) {
     return word;
 }
 
+/// One line of it at most: control characters become spaces.
+void append_line(std::string& out, std::string_view text) {
+    for (const char c : text) {
+        out.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c);
+    }
+    out.append("\r\n");
+}
+
 } // namespace
 
 status to_http(Errc code) {
@@ -36,17 +44,15 @@ std::string header_line(std::string_view name, std::string_view value) {
     std::string line;
     line.reserve(name.size() + value.size() + 4);
     line.append(name).append(": ");
-    for (const char c : value) {
-        line.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c);
-    }
-    return line.append("\r\n");
+    append_line(line, value);
+    return line;
 }
 
 std::string print(const AnswerHead& head) {
     std::string out;
     out.reserve(256 + head.more.size());
     out.append("HTTP/1.1 ").append(std::to_string(static_cast<unsigned>(head.status))).append(" ");
-    out.append(std::string_view(beast_http::obsolete_reason(head.status))).append("\r\n");
+    append_line(out, head.reason.empty() ? std::string_view(beast_http::obsolete_reason(head.status)) : head.reason);
     if (!head.content_type.empty()) {
         out.append(header_line("Content-Type", head.content_type));
         if (head.content_type == "application/json") {

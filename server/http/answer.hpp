@@ -12,6 +12,7 @@ namespace linarite::http {
 /// What stands in an answer's head.
 struct AnswerHead {
     beast_http::status status = beast_http::status::ok;
+    std::string_view reason;             // "" for the status' own words
     std::string_view content_type;       // "" for no body
     std::optional<std::uint64_t> length; // Content-Length; nothing: none is sent
     bool chunked = false;

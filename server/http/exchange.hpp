@@ -58,6 +58,8 @@ public:
 
     /// One more header line for the answer that follows, whichever reply gives it. Names are given once.
     virtual void add_header(std::string_view name, std::string_view value) = 0;
+    /// The words beside the status of the answer that follows, in place of the usual ones: some clients show no others.
+    virtual void set_reason(std::string_view words) = 0;
     /// An answer without a body.
     virtual asio::awaitable<void> reply_empty(beast_http::status status) = 0;
     virtual asio::awaitable<void> reply_json(beast_http::status status, const nlohmann::json& body) = 0;

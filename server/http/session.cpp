@@ -107,6 +107,7 @@ asio::awaitable<bool> Session::serve_one() {
     route_ = "-";
     answer_ = Answer::none;
     more_headers_.clear();
+    reason_.clear();
     keep_alive_ = false;
     body_.start(request_);
 

@@ -36,6 +36,7 @@ public:
     asio::awaitable<Result<nlohmann::json>> read_json() override;
     asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer into) override;
     void add_header(std::string_view name, std::string_view value) override;
+    void set_reason(std::string_view words) override { reason_ = words; }
     asio::awaitable<void> reply_empty(beast_http::status code) override;
     asio::awaitable<void> reply_json(beast_http::status code, const nlohmann::json& body) override;
     asio::awaitable<void> reply_text(beast_http::status code, std::string content_type, std::string body) override;
@@ -86,6 +87,7 @@ private:
     ParsedHead request_;
     std::string route_;
     std::string more_headers_; // that the handler added
+    std::string reason_;       // that the handler gave; "" for the status' own
     Answer answer_ = Answer::none;
     beast_http::status status_ = beast_http::status::unknown;
     bool keep_alive_ = false;

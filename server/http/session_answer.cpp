@@ -72,6 +72,7 @@ AnswerHead Session::answer_head(status code, std::string more) const {
     AnswerHead head;
     head.more = more_headers_ + more;
     head.status = code;
+    head.reason = reason_;
     head.keep_alive = keep_alive_;
     head.http_1_0 = request_.http_1_0;
     return head;

@@ -130,6 +130,7 @@ STEPS = [
     Step("get", EXPERIMENT),
     Step("get", HISTORY + "/experimentids/{experiment_id}"),
     Step("patch", HISTORY + "/experimentids/{experiment_id}", 200, {"description": "of the API", "tags": {"a": "b"}}),
+    Step("delete", HISTORY + "/experimentids/{experiment_id}", 400),
     Step("post", HISTORY + "/experiments:query", 200, {"viewType": "ActiveOnly"}),
     # an interactive run with tags, a metric and a file
     missing("get", RUN, "run"),
@@ -182,6 +183,7 @@ STEPS = [
     Step("delete", COMPUTE, 409),
     Step("post", EXECUTION + "/runId/{run}/cancel", 200, None, Service.wait_for_end, names={"run": "{script_run}"}),
     Step("delete", COMPUTE, 202),
+    Step("post", EXECUTION + "/clean", 200, lambda names: {"RunId": names["script_run"], "Target": names["compute"]}),
     # datastores and environments
     Step("get", "/datastore/v1.0{scope}/default"),
     Step("get", DATASTORES),
@@ -194,6 +196,8 @@ STEPS = [
     Step("put", ENVIRONMENT, 200, environment),
     Step("get", ENVIRONMENT),
     missing("get", ENVIRONMENT, "environment"),
+    # what is not here
+    Step("get", "/modelmanagement/v1.0{scope}/models", 400),
 ]
 # what the run history has by the experiment's name, it has by its id
 BY_ID = [

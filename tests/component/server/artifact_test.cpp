@@ -157,10 +157,13 @@ TEST_F(ArtifactTest, HostileNamesAndUnknownContainersAreRefused) {
             co_await must(200, "POST", service("/batch/metadata/ExperimentRun/dcid.r1"), Json{{"paths", paths}});
         EXPECT_EQ(answer.at("errors").size(), 2U) << answer.dump();
         EXPECT_EQ(answer.at("artifacts").size(), 1U);
-        for (const char* container : {"/ExperimentRun/dcid.none", "/ExperimentRun/r1", "/Other/dcid.r1"}) {
+        for (const char* container : {"/ExperimentRun/dcid.none", "/ExperimentRun/r1"}) {
             const Response unknown = co_await ask("GET", service(container));
             EXPECT_EQ(unknown.status, 404) << container;
         }
+        const Response other = co_await ask("GET", service("/Other/dcid.r1"));
+        EXPECT_EQ(other.status, 400);
+        EXPECT_NE(words(Json::parse(other.body)).find("origin ExperimentRun"), std::string::npos) << other.body;
     });
 }
 

@@ -1,10 +1,14 @@
 // Runs and experiments in Azure's dialect, over HTTP.
 #include "component/server/app_fixture.hpp"
 
+#include <gmock/gmock.h>
+
 namespace linarite::test {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::HasSubstr;
+using testing::StartsWith;
 
 const std::string history = "/history/v1.0" + scope;
 const std::string runs = history + "/experiments/e/runs/";
@@ -219,12 +223,49 @@ TEST_F(AzureHistoryTest, CancelingIsTakenInEveryStatusAndShown) {
     });
 }
 
-TEST_F(AzureHistoryTest, WhatIsNotEmulatedSaysSoInTheServicesOwnForm) {
+TEST_F(AzureHistoryTest, WhatIsNotEmulatedSaysSoWhereverTheSdkLooksForWords) {
     with_coordinator([this]() -> asio::awaitable<void> {
-        const std::string words = co_await refused(501, "GET", "/modelmanagement/v1.0" + scope + "/models");
+        const auto answer = co_await ask("GET", "/modelmanagement/v1.0" + scope + "/models/m:1");
+        const Json body = Json::parse(answer.body);
+        const std::string words = body.at("error").at("message");
 
-        EXPECT_NE(words.find("does not emulate"), std::string::npos);
-        EXPECT_NE(words.find("/modelmanagement/"), std::string::npos);
+        EXPECT_EQ(answer.status, 400); // the SDK would try a 501 again
+        EXPECT_THAT(words, HasSubstr("Linarite keeps no registered models and deploys none"));
+        EXPECT_THAT(words, HasSubstr("run.download_file(name)"));
+        EXPECT_THAT(body.at("error").at("target").get<std::string>(), StartsWith("GET /modelmanagement/"));
+        EXPECT_EQ(body.at("message"), words);
+        EXPECT_EQ(body.at("code"), 400);
+        EXPECT_EQ(body.at("statusCode"), 400);
+        EXPECT_EQ(body.at("correlation").at("reason"), words);
+    });
+}
+
+TEST_F(AzureHistoryTest, WhatIsNotEmulatedIsToldByThePartOfAzureThatItIs) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const std::string services = "/workspaces/models/services"; // a workspace of the name of a part
+        const std::string other = scope.substr(0, scope.find("/workspaces/")) + services;
+        const std::string image = co_await refused(400, "GET", "/modelmanagement/v1.0" + other);
+        const std::string upload = co_await refused(
+            400, "POST", "/artifact/v2.0" + scope + "/artifacts/batch/metadata/LocalUpload/x", Json::object());
+        const std::string dataset = co_await refused(400, "GET", "/dataset/v1.0" + scope + "/datasets");
+        const std::string hyperdrive = co_await refused(400, "GET", "/hyperdrive/v1.0" + scope + "/nothing");
+
+        EXPECT_THAT(image, HasSubstr("Linarite deploys nothing"));
+        EXPECT_THAT(upload, HasSubstr("Linarite keeps no registered models and deploys none"));
+        EXPECT_THAT(dataset, HasSubstr("as_mount()"));
+        EXPECT_THAT(hyperdrive, HasSubstr("does not emulate this part of Azure Machine Learning: GET /hyperdrive/"));
+    });
+}
+
+TEST_F(AzureHistoryTest, ExperimentsAreNotDeletedAndThereIsNothingToClean) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        const std::string id = (co_await post(history + "/experiments/e", nullptr)).at("experimentId");
+        const std::string words = co_await refused(400, "DELETE", "/history/v1.0" + scope + "/experimentids/" + id);
+        const auto cleaned = co_await ask("POST", "/execution/v1.0" + scope + "/experiments/e/clean", Json::object());
+
+        EXPECT_THAT(words, HasSubstr("archive()"));
+        EXPECT_EQ(cleaned.status, 200);
+        EXPECT_EQ(Json::parse(cleaned.body), Json::array());
     });
 }
 

@@ -188,6 +188,14 @@ TEST_F(StreamTest, StopBreaksOffWhoDoesNotHear) {
     EXPECT_FALSE(stream.rest().ends_with("0\r\n\r\n"));
 }
 
+TEST_F(StreamTest, AHandlersReasonIsOneLineOfItsOwnAnswerAlone) {
+    RawSocket socket(server.http_port);
+    socket.send(request("GET", "/worded") + request("GET", "/hello"));
+
+    EXPECT_TRUE(socket.answer()->head.starts_with("HTTP/1.1 400 in other words\r\n"));
+    EXPECT_TRUE(socket.answer()->head.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
 TEST_F(StreamTest, StopWithoutConnectionsIsAtOnce) {
     EXPECT_EQ(server.begin_stop(1h).wait_for(10s), std::future_status::ready);
 }

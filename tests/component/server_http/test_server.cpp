@@ -106,6 +106,11 @@ asio::awaitable<void> half(Exchange& exchange) {
     co_await exchange.write_chunk("half");
 }
 
+asio::awaitable<void> worded(Exchange& exchange) {
+    exchange.set_reason("in\nother words");
+    co_await exchange.reply_json(status::bad_request, nlohmann::json::object());
+}
+
 asio::awaitable<void> throws(Exchange&) {
     throw std::runtime_error("secret detail");
     co_return;
@@ -168,6 +173,7 @@ Router TestServer::routes() {
     add(verb::put, "/count", counting);
     add(verb::post, "/early", early);
     add(verb::get, "/file/{name...}", [this](Exchange& exchange) { return serve_file(folder, exchange); });
+    add(verb::get, "/worded", worded);
     add(verb::get, "/three", three);
     add(verb::get, "/endless", [](Exchange& exchange) { return endless(false, exchange); });
     add(verb::get, "/deaf", [](Exchange& exchange) { return endless(true, exchange); });
