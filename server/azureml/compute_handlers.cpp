@@ -126,6 +126,7 @@ Result<store::ComputeTargetRow> read_compute(const std::string& name, const Json
         outer.fault("computeType", "'" + type +
                                        "' cannot be made here: only AmlCompute, whose nodes are Linarite's "
                                        "agents; a machine becomes a node by 'linarite nodes join'");
+        return Error(std::move(faults)); // what else another kind of target lacks says nothing
     }
     proto::JsonReader inner = outer.object("properties");
     store::ComputeTargetRow row;
@@ -191,6 +192,11 @@ asio::awaitable<void> patch(Call call) {
         co_return co_await reply_fault(call, Status::bad_request, "UserError",
                                        "compute target '" + known->name +
                                            "' has the nodes that there are: it has no settings to change");
+    }
+    if (body->is_object() && body->value("identity", Json()).is_object()) {
+        co_return co_await reply_fault(call, Status::bad_request, "UserError",
+                                       "/identity: nodes have no identities of Azure here: the scripts on them reach "
+                                       "datastores by their run's own token");
     }
     auto row = merge(*known, *body);
     if (!row) {

@@ -7,6 +7,7 @@ namespace linarite::test {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 
 class ComputeTest : public AppTest {
 protected:
@@ -130,6 +131,13 @@ TEST_F(ComputeTest, WhatCannotBeMadeOrDeletedIsSaidInWords) {
         const auto agent = co_await ready_node("n1", {"target=special"});
         const Json other = co_await must(400, "PUT", one("x"), cluster("STANDARD_D2_V2", "VirtualMachine"));
         EXPECT_THAT(words(other), HasSubstr("only AmlCompute"));
+        const Json bare =
+            co_await must(400, "PUT", one("x"), Json{{"properties", {{"computeType", "VirtualMachine"}}}});
+        EXPECT_THAT(words(bare), Not(HasSubstr("vmSize"))) << "which the other kind does not have";
+        co_await must(201, "PUT", one("plain"), cluster());
+        const Json identity =
+            co_await must(400, "PATCH", one("plain"), Json{{"identity", {{"type", "SystemAssigned"}}}});
+        EXPECT_THAT(words(identity), HasSubstr("no identities of Azure"));
         co_await must(400, "PUT", one("x"), Json::object());
         for (const char* name : {"cpu-cluster", "local", "special"}) {
             co_await must(200, "GET", one(name));
