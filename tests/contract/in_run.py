@@ -11,6 +11,7 @@ LOGGING = '''
     run = Run.get_context()
     print("ONLINE", type(run).__name__, run.id == os.environ["AZUREML_RUN_ID"], run.experiment.name, run.get_status())
     print("SAME", Run.get_context() is run)
+    print("BY ITS OLD NAME", Run.get_submitted_run().id == run.id)
 
     run.log("accuracy", 0.5)
     run.log("accuracy", 0.75)
@@ -134,6 +135,7 @@ def check_the_driver_log(log):
     assert "ONLINE" in log, log
     assert "True" in log.partition("ONLINE")[2].splitlines()[0]
     assert "SAME True" in log
+    assert "BY ITS OLD NAME True" in log
     assert "('stage', 'late')" in log
     assert "PARENT True [True, True]" in log
     assert "METRICS {'epochs': 3}" in log

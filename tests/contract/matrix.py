@@ -84,8 +84,14 @@ class Pair:
         return f"{version} on {python}"
 
 
-def cell(words, limit=200):
-    """Words that fit into a table: one line, without addresses and ids, which change from run to run."""
+def cell(words, limit=250):
+    """Words that fit into a table: one line, without addresses and ids, which change from run to run.
+
+    Where the SDK shows an answer's whole body, the message in it is what matters.
+    """
+    body = re.search(r'"error":.*?"message": *"((?:[^"\\]|\\.)*)"', words, re.DOTALL)
+    if body:
+        words = words.partition("`: ")[0] + "`: ... " + body[1].replace("\\'", "'") + " ..."
     words = re.sub(r"https?://\S+", "<address>", " ".join(words.split()))
     words = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>", words)
     words = re.sub(r"\b[0-9a-f]{16,}\b|_[0-9]{10}_[0-9a-f]{8}", "<id>", words)

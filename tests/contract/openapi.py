@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pathlib
 import re
 import urllib.parse
 import uuid
@@ -15,6 +16,7 @@ from referencing.jsonschema import DRAFT202012
 
 API = yaml.safe_load((ROOT / "proto/openapi-azureml.yaml").read_text())
 REGISTRY = Registry().with_resource("urn:api", Resource(contents=API, specification=DRAFT202012))
+RECORDED = yaml.safe_load((pathlib.Path(__file__).parent / "recorded.yaml").read_text())
 OPERATIONS = [(verb, path) for path, verbs in API["paths"].items() for verb in verbs]
 WORKSPACES = (
     "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/"
@@ -53,6 +55,12 @@ def schema_of(verb, path, status):
     return media and media["schema"]
 
 
+def schema_of_request(verb, path):
+    """The schema of a request's body; None if the YAML says nothing of it."""
+    media = API["paths"][path][verb].get("requestBody", {}).get("content", {}).get("application/json")
+    return media and media["schema"]
+
+
 def absolute(schema):
     """The schema with references that hold outside of its document."""
     if isinstance(schema, dict):
@@ -64,6 +72,17 @@ def faults(schema, document):
     """What is wrong with a document, in words."""
     found = Draft202012Validator(absolute(schema), registry=REGISTRY).iter_errors(document)
     return [f"{error.json_path}: {error.message}" for error in found]
+
+
+def lacking(wanted, found, at="$"):
+    """What `wanted` has and `found` has not, or as another kind of value. A list stands for its first element."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        missing = [f"{at}.{name}" for name in wanted if name not in found]
+        both = [name for name in wanted if name in found]
+        return missing + [lack for name in both for lack in lacking(wanted[name], found[name], f"{at}.{name}")]
+    if isinstance(wanted, list) and isinstance(found, list):
+        return lacking(wanted[0], found[0], f"{at}[0]") if wanted and found else []
+    return [] if wanted is None or type(wanted) is type(found) else [f"{at}: {found!r}"]
 
 
 class Service:

@@ -19,6 +19,17 @@ def test_the_cluster_of_the_local_nodes(sdk):
     assert found["same"]
 
 
+def test_a_target_is_written_down_and_read_again(sdk):
+    found = sdk.results("""
+        from azureml.core.compute import AmlCompute
+        target = ComputeTarget(ws, "cpu-cluster")
+        document = target.get()
+        again = AmlCompute.deserialize(ws, document)
+        result(document=document["name"], same=again.serialize() == target.serialize(), state=ComputeTarget.get_status(target))
+    """)
+    assert found == {"document": "cpu-cluster", "same": True, "state": "Succeeded"}
+
+
 def test_a_target_that_is_missing_is_made_as_the_notebooks_do(sdk):
     sdk.project("print('ran on a new target')")
     script = sdk.run(
@@ -54,7 +65,7 @@ def test_a_target_that_is_deleted_is_gone(sdk):
         from azureml.core.compute_target import ComputeTargetException
         wanted = AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=1)
         target = ComputeTarget.create(ws, "short-lived", wanted)
-        target.wait_for_completion()
+        ComputeTarget.wait_for_completion(target, show_output=True)
         target.update(max_nodes=2)
         target.wait_for_completion()
         target.refresh_state()

@@ -71,14 +71,26 @@ def test_a_registered_container_is_a_datastore_like_the_default_one(sdk):
         made.set_as_default()
         result(default=ws.get_default_datastore().name, by_class=Datastore.get_default(ws).name)
         ws.set_default_datastore(default.name)
+        by_name = Datastore(ws, "mine")
+        result(by_name=[type(by_name).__name__, by_name.is_sas, by_name.workspace.name])
         made.unregister()
         result(left=sorted(ws.datastores))
+        # as the class of all kinds has it
+        other = Datastore.register_azure_blob_container(ws, "other", container_name="mine", account_name=default.account_name,
+                                                        account_key=default.account_key)
+        Datastore.set_as_default(other)
+        result(other=ws.get_default_datastore().name)
+        ws.set_default_datastore(default.name)
+        Datastore.unregister(other)
+        result(left_at_last=sorted(ws.datastores))
     """)
     assert (sdk.user / "back/x/a.txt").read_bytes() == b"registered"
     assert found["type"] == "AzureBlob"
     assert "mine" in found["listed"]
     assert (found["default"], found["by_class"]) == ("mine", "mine")
+    assert found["by_name"] == ["AzureBlobDatastore", False, "linarite"]
     assert "mine" not in found["left"]
+    assert found["other"] == "other" and "other" not in found["left_at_last"]
 
 
 def test_a_datastore_that_is_not_there_is_named(sdk):
@@ -134,3 +146,32 @@ def test_data_of_a_datastore_in_a_run(sdk):
     """)["log"]
     assert "RUN 22 11 11" in log
     assert "RUN True" in log
+
+
+def test_a_whole_datastore_is_given_to_a_run_and_gets_what_it_made(sdk):
+    fill(sdk.user / "data", {"one.txt": b"11"})
+    sdk.project("""
+        import sys
+        open("made/new.txt", "w").write("new of " + open(sys.argv[2] + "/one.txt").read())
+        open("by name/other.txt", "w").write("other")
+    """)
+    found = sdk.results("""
+        from azureml.data.azure_storage_datastore import AzureBlobDatastore
+        from azureml.train.estimator import Estimator
+        default = ws.get_default_datastore()
+        small, goal = [Datastore.register_azure_blob_container(ws, name, container_name=name, account_key=default.account_key,
+                                                               account_name=default.account_name)
+                       for name in ("small", "goal")]
+        small.upload(src_dir="data", overwrite=True)
+        upload = AzureBlobDatastore(ws, "goal", goal.container_name, goal.account_name).path("deep").as_upload(
+            path_on_compute="by name", overwrite=True)
+        est = Estimator("project", compute_target="cpu-cluster", entry_script="train.py", environment_definition=bare,
+                        script_params={"--data": small.as_download()},
+                        inputs=[goal.as_upload(path_on_compute="made"), upload])
+        run = Experiment(ws, "data-in-a-run").submit(est)
+        run.wait_for_completion()
+        goal.download(target_path="back")
+        result(status=run.get_status())
+    """)
+    assert found["status"] == "Completed"
+    assert read_all(sdk.user / "back") == {"new.txt": b"new of 11", "deep/other.txt": b"other"}

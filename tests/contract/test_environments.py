@@ -1,5 +1,7 @@
 """Environments: registered, versioned, listed, used by a run."""
 
+import pytest
+
 
 def test_a_registered_environment_comes_back_as_it_was(sdk):
     found = sdk.results("""
@@ -69,3 +71,59 @@ def test_environments_are_made_from_files_and_kept_in_folders(sdk):
     assert found["loaded"] == "cloned"
     assert "six" in found["packages"]
     assert {"cloned", "from-pip"} <= set(found["names"])
+
+
+# what the SDK asks conda for: its version, the environments that are there, the specification of one
+CONDA = """#!/bin/sh
+case "$*" in
+    --version) echo "conda 4.9.2" ;;
+    "env list --json") echo '{"envs": ["/opt/conda/envs/there"]}' ;;
+    "env export"*) printf 'name: there\\ndependencies:\\n- python=3.11\\n- pip:\\n  - six\\n' ;;
+esac
+"""
+
+
+def test_an_environment_is_made_from_one_that_conda_has(sdk):
+    tools = sdk.folder / "tools"
+    tools.mkdir()
+    (tools / "conda").write_text(CONDA)
+    (tools / "conda").chmod(0o755)
+    found = sdk.results(
+        """
+        os.environ["PATH"] = sys.argv[1] + ":" + os.environ["PATH"]
+        made = Environment.from_existing_conda_environment("from-there", "there")
+        made.register(ws)
+        result(packages=list(Environment.get(ws, "from-there").python.conda_dependencies.pip_packages))
+        """,
+        tools,
+    )
+    assert found["packages"] == ["six"]
+
+
+HOW = "kept as it is; for a run the node itself stands in for an image that is to be built"
+
+
+@pytest.mark.differs("Environment.from_docker_image", "the node itself stands in for the image, if docker is not enabled")
+@pytest.mark.differs("Environment.from_dockerfile", HOW)
+@pytest.mark.differs("Environment.from_docker_build_context", HOW)
+def test_environments_of_images_are_kept_and_the_node_stands_in(sdk):
+    sdk.project("print('on the node')")
+    (sdk.user / "Dockerfile").write_text("FROM scratch\n")
+    found = sdk.results("""
+        from azureml.core.environment import DockerBuildContext
+        context = DockerBuildContext(location_type="storageAccount", location="https://127.0.0.1/x")
+        made = [Environment.from_docker_image("from-image", "somewhere/image:1"),
+                Environment.from_dockerfile("from-file", "Dockerfile"),
+                Environment.from_docker_build_context("from-context", context)]
+        for environment in made:
+            environment.register(ws)
+        image, file, context = [Environment.get(ws, environment.name).docker for environment in made]
+        result(image=image.base_image, file=file.base_dockerfile, context=context.build_context.location)
+        runs = [Experiment(ws, "images").submit(config(environment=environment)) for environment in made]
+        for run in runs:
+            run.wait_for_completion()
+        result(states=[run.get_status() for run in runs])
+    """)
+    assert (found["image"], found["file"]) == ("somewhere/image:1", "FROM scratch\n")
+    assert found["context"] == "https://127.0.0.1/x"
+    assert found["states"] == ["Completed"] * 3

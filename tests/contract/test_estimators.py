@@ -29,9 +29,11 @@ est = Kind(source_directory="project", compute_target=ComputeTarget(ws, "cpu-clu
 run = Experiment(ws, "frameworks").submit(est)
 run.wait_for_completion()
 run.download_file("outputs/seen-none.json", output_file_path="seen.json")
-result(status=run.get_status(), seen=json.load(open("seen.json")), image=run.get_details()["runDefinition"]["environment"])
+result(status=run.get_status(), seen=json.load(open("seen.json")), image=run.get_details()["runDefinition"]["environment"],
+       version=est.framework_version, versions=est.get_supported_versions())
 """
     )
+    assert found["version"] in found["versions"], "the default version"
     assert found["status"] == "Completed"
     assert found["seen"]["argv"] == ["--epochs", "3", "--verbose"]
 
@@ -67,9 +69,13 @@ def test_overrides_at_submission_and_the_estimators_own_parts(sdk):
         run.wait_for_completion()
         run.download_file("outputs/seen-none.json", output_file_path="seen.json")
         result(seen=json.load(open("seen.json")), target=est.run_config.target, directory=est.source_directory)
+        packages = Estimator("project", compute_target="cpu-cluster", entry_script="train.py", conda_packages=["scipy"],
+                             pip_packages=["six"]).conda_dependencies
+        result(conda=list(packages.conda_packages), pip=list(packages.pip_packages))
     """)
     assert found["seen"]["argv"] == ["--a", "2", "--b", "x y"]
     assert (found["target"], found["directory"]) == ("cpu-cluster", "project")
+    assert "scipy" in found["conda"] and "six" in found["pip"]
 
 
 REFUSED = {

@@ -23,6 +23,22 @@ def test_experiments_are_made_listed_and_tagged(sdk):
     assert found["workspace"] == "linarite"
 
 
+def test_an_experiment_is_found_from_the_folder_of_an_old_project(sdk):
+    """Tools that came before the SDK left .azureml/project.json in the source folder."""
+    found = sdk.results("""
+        os.makedirs("project/.azureml")
+        scope = ws.get_details()["id"] + "/projects/of-a-folder"
+        with open("project/.azureml/project.json", "w") as file:
+            json.dump({"Id": "", "Scope": scope}, file)
+        made = Experiment.from_directory("project")
+        result(name=made.name, same=made.id == Experiment(ws, "of-a-folder").id, workspace=made.workspace_object.name,
+               portal=made.portal_url, page=made.get_portal_url(), docs=[Experiment.get_docs_url(), Run.get_docs_url()])
+    """)
+    assert (found["name"], found["same"], found["workspace"]) == ("of-a-folder", True, "linarite")
+    assert found["portal"].startswith("https://127.0.0.1:") and found["page"].startswith(found["portal"])
+    assert ["Experiment" in found["docs"][0], "Run" in found["docs"][1]] == [True, True]
+
+
 def test_an_archived_experiment_is_out_of_sight_until_it_comes_back(sdk):
     found = sdk.results("""
         from azureml.core.experiment import Experiment as E

@@ -37,6 +37,57 @@ def test_a_notebook_logs_and_completes(sdk):
     assert found["tags"]["where"] == "notebook"
 
 
+TABLES = {
+    "accuracy": {
+        "schema_type": "accuracy_table",
+        "schema_version": "1.0.1",
+        "data": {
+            "probability_tables": [[[1, 2, 3, 4]]],
+            "percentile_tables": [[[1, 2, 3, 4]]],
+            "probability_thresholds": [0.5],
+            "percentile_thresholds": [0.5],
+            "class_labels": ["0", "1"],
+        },
+    },
+    "predictions": {
+        "schema_type": "predictions",
+        "schema_version": "1.0.0",
+        "data": {"bin_averages": [0.25, 0.75], "bin_errors": [0.01, 0.04], "bin_counts": [56, 34], "bin_edges": [0, 0.5, 1]},
+    },
+}
+
+
+def test_a_run_says_how_it_is_and_keeps_tables_as_files(sdk):
+    found = sdk.results(f"tables = {TABLES!r}" + """
+run = Experiment(ws, "notebook").start_logging(outputs=None, snapshot_directory=None)
+run.set_tags({"a": "1"})
+run.add_properties({"b": "2"})
+run.log_accuracy_table("accuracy", tables["accuracy"])
+run.log_predictions("predictions", tables["predictions"])
+child = run.create_children(count=1)[0]
+child.start()
+again = Run.get(ws, run.id)
+result(states=[child.get_status(), child.status], tags=again.tags, properties=again.properties)
+child.complete()
+run.complete()
+for name in tables:
+    again.download_file(name, output_file_path=name + ".json")
+result(metrics=again.get_metrics(), tables={name: json.load(open(name + ".json")) for name in tables}, status=again.status)
+factories = [lambda experiment, dto: Run(experiment, dto.run_id)] * 2
+try:
+    for factory in factories:
+        Run.add_type_provider("contract.mine", factory)
+except ValueError as error:
+    result(twice=str(error))
+""")
+    assert found["states"] == ["Running", "Running"]
+    assert found["tags"]["a"] == "1" and found["properties"]["b"] == "2"
+    assert found["tables"] == TABLES
+    assert sorted(found["metrics"]) == sorted(TABLES)
+    assert found["status"] in ("Running", "Completed")  # what it was when it was last asked
+    assert "contract.mine already has a factory" in found["twice"]
+
+
 def test_children_of_a_run_and_of_its_children(sdk):
     found = sdk.results("""
         run = Experiment(ws, "family").start_logging(outputs=None, snapshot_directory=None)

@@ -7,7 +7,8 @@ import uuid
 
 import pytest
 from jsonschema import Draft202012Validator
-from openapi import API, OPERATIONS, SOURCE, WORKSPACES, Service, Step, faults, schema_of
+from openapi import API, OPERATIONS, RECORDED, SOURCE, WORKSPACES, Service, Step
+from openapi import faults, lacking, schema_of, schema_of_request
 
 HISTORY = "/history/v1.0{scope}"
 EXPERIMENT = HISTORY + "/experiments/{experiment}"
@@ -243,6 +244,25 @@ def test_the_answer_is_as_the_description_says(answers, place):
     if schema is not None:
         assert answer.headers.get_content_type() == "application/json"
         assert faults(schema, json.loads(answer.body)) == []
+
+
+def shown(exchange):
+    return "{verb} {path} {status}".format_map(exchange)
+
+
+@pytest.mark.parametrize("exchange", RECORDED, ids=shown)
+def test_a_recorded_exchange_is_as_the_description_says(exchange):
+    """What the SDK is known to send and to take is what the description has, so that it is held to the SDK's needs."""
+    verb, path = exchange["verb"], exchange["path"]
+    answer, request = schema_of(verb, path, exchange["status"]), schema_of_request(verb, path)
+    assert answer is None or faults(answer, exchange["response"]) == []
+    assert request is None or faults(request, exchange["request"]) == []
+
+
+@pytest.mark.parametrize("exchange", [row for row in RECORDED if "response" in row], ids=shown)
+def test_our_answer_has_what_the_sdk_reads_of_the_recorded_one(answers, exchange):
+    ours = [answer for step, answer in zip(STEPS, answers) if str(step).startswith(shown(exchange))]
+    assert min((lacking(exchange["response"], json.loads(answer.body)) for answer in ours), key=len) == []
 
 
 def secured(operation):

@@ -57,6 +57,48 @@ def test_a_script_run_from_submit_to_its_files(sdk):
     assert "azureml-logs/70_driver_log.txt" in details["logFiles"]
 
 
+def test_a_run_configuration_is_kept_in_a_file_and_used(sdk):
+    sdk.project("import os; open('outputs/seen.txt', 'w').write(os.environ['MINE'])")
+    found = sdk.results("""
+        from azureml.core import RunConfiguration, ScriptRun
+        os.mkdir("project/.azureml")
+        made = RunConfiguration(script="train.py")
+        made.target = "cpu-cluster"
+        made.environment = bare
+        made.environment_variables = {"MINE": "kept"}
+        made.auto_prepare_environment = True
+        made.save("project", "mine")
+        made.save("project", "mine.runconfig")
+        kept = RunConfiguration.load("project", "mine")
+        RunConfiguration.delete("project", "mine")
+        run = Experiment(ws, "kept").submit(ScriptRunConfig("project", run_config=kept))
+        run.wait_for_completion()
+        by_id = ScriptRun(run.experiment, run.id)
+        by_id.download_file("outputs/seen.txt", output_file_path="seen.txt")
+        result(id=run.id, by_id=by_id.id, type=by_id.type, kept=[kept.target, kept.script, kept.environment_variables,
+               kept.auto_prepare_environment], left=sorted(os.listdir("project/.azureml")), seen=open("seen.txt").read(),
+               cleaned=run.clean())
+    """)
+    assert found["kept"] == ["cpu-cluster", "train.py", {"MINE": "kept"}, True]
+    assert "mine.runconfig" not in found["left"] and "mine" in found["left"], "delete() takes the ending for granted"
+    assert (found["by_id"], found["type"], found["seen"]) == (found["id"], "azureml.scriptrun", "kept")
+    assert found["cleaned"] == [], "the node keeps nothing of a run that ended"
+
+
+def test_a_run_below_a_notebooks_run(sdk):
+    sdk.project("print('the child')")
+    found = sdk.results("""
+        run = Experiment(ws, "below").start_logging(outputs=None, snapshot_directory=None)
+        child = run.submit_child(config())
+        child.wait_for_completion()
+        run.complete()
+        result(kind=type(child).__name__, parent=child.parent.id == run.id, status=child.get_status(),
+               children=[row.id == child.id for row in run.get_children()],
+               top=[row.id == run.id for row in run.experiment.get_runs()])
+    """)
+    assert found == {"kind": "ScriptRun", "parent": True, "status": "Completed", "children": [True], "top": [True]}
+
+
 def test_the_snapshot_of_a_run_comes_back_as_a_zip(sdk):
     sdk.project("print('snapshot')", other="OTHER = 'one'")
     found = sdk.results("""

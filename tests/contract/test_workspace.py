@@ -1,5 +1,7 @@
 """Finding the workspace: by config.json, by name, by list; who may, and what one sees who may not."""
 
+import pytest
+
 
 def test_a_workspace_is_the_same_however_it_is_found(sdk):
     found = sdk.results("""
@@ -50,6 +52,14 @@ def test_the_collections_of_a_workspace(sdk):
     assert found["computes"]["cpu-cluster"] == "AmlCompute"
     assert found["datastores"]["workspaceblobstore"] == "AzureBlobDatastore"
     assert found["default"] == "workspaceblobstore"
+
+
+@pytest.mark.differs("Workspace.setup", "finds the workspace of the config file; makes none")
+def test_what_a_workspace_has_by_default(sdk):
+    found = sdk.results("""
+        result(target=ws.get_default_compute_target("CPU").name, endpoints=ws.private_endpoints, set_up=Workspace.setup().name)
+    """)
+    assert found == {"target": "cpu-cluster", "endpoints": {}, "set_up": "linarite"}
 
 
 def test_a_workspace_that_is_not_there_is_named(sdk):

@@ -129,7 +129,7 @@ def recorded(function, owner, name):
             result = function(*arguments, **keywords)
         except BaseException as error:
             lines = [line for line in str(getattr(error, "message", None) or error).splitlines() if line.strip()]
-            append("calls.jsonl", dict(row, raised=type(error).__name__, words=" ".join(lines)[:400]))
+            append("calls.jsonl", dict(row, raised=type(error).__name__, words=" ".join(lines)[:2000]))
             raise
         append("calls.jsonl", row)
         return result

@@ -51,6 +51,8 @@ def members_of(cls):
         owner = owner_of(cls, name)
         member = inspect.getattr_static(cls, name)
         is_property = isinstance(member, property)
+        if getattr(member, "__isabstractmethod__", False):
+            continue  # nobody can call it but in a subclass
         if owner is None or not (is_property or callable(member) or isinstance(member, (classmethod, staticmethod))):
             continue
         if name == "__init__":
