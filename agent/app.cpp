@@ -17,7 +17,7 @@
 namespace linarite::agent {
 
 struct App::Parts {
-    Parts(asio::io_context& io, Options given, FileLock taken, Identity who, proto::NodeResources offers);
+    Parts(asio::io_context& io, Options given, FileLock taken, Identity who, Gpus found);
 
     Options options;
     FileLock lock;
@@ -25,6 +25,7 @@ struct App::Parts {
     fs::path folder;
     std::string this_boot = boot_id();
     std::string this_host = host_id();
+    GpuSlots gpus;
     proto::NodeResources resources;
     std::string address;
     asio::any_io_executor executor;
@@ -63,12 +64,13 @@ EnvironmentSettings environment_settings(const Options& options, const fs::path&
 
 } // namespace
 
-App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity who, proto::NodeResources offers)
+App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity who, Gpus found)
     : options(std::move(given)),
       lock(std::move(taken)),
       identity(std::move(who)),
       folder(options.data.agent(options.name)),
-      resources(std::move(offers)),
+      gpus(std::move(found), options.slots),
+      resources(find_resources(options.slots, gpus.count(), options.labels)),
       executor(io.get_executor()),
       environments(executor, pool, environment_settings(options, folder)),
       coordinator(
@@ -84,7 +86,8 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               NodeName(identity.node),
               this_host,
               resources.cores,
-              resources.gpus,
+              options.slots == 1 && !options.shares_host,
+              gpus,
               environments,
               snapshots,
               watcher,
@@ -248,16 +251,16 @@ asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, O
         co_return Error(Errc::not_found,
                         "'" + options.shim.string() + "' is missing: it belongs beside the linarite program");
     }
-    auto resources = find_resources(options.slots, options.gpus, options.labels);
-    if (!resources) {
-        co_return resources.error();
+    auto gpus = co_await find_gpus(options.gpus);
+    if (!gpus) {
+        co_return gpus.error();
     }
     auto identity = co_await identify(io.get_executor(), options, folder);
     if (!identity) {
         co_return identity.error();
     }
     auto parts =
-        std::make_unique<Parts>(io, std::move(options), std::move(*lock), std::move(*identity), std::move(*resources));
+        std::make_unique<Parts>(io, std::move(options), std::move(*lock), std::move(*identity), std::move(*gpus));
     Parts& all = *parts;
     all.address = all.options.address.empty() ? find_address(all.identity.url) : all.options.address;
     all.on_refused = std::move(on_refused);

@@ -22,13 +22,14 @@ struct Options {
     DataDir data{""};
     std::string name;
     int slots = 1;
-    std::string gpus = "auto"; // "auto" or "fake:N"
+    std::string gpus = "auto"; // as find_gpus() takes it
     std::vector<std::string> labels;
     std::optional<proto::JoinString> join; // needed at the first start
     bool local = false;                    // the coordinator works on the same data directory
     fs::path environments;                 // cache of environments; "" is <agent dir>/envs
     fs::path shim;                         // linarite-shim; "" is beside this program
     bool azureml_dropin = true;            // our azureml module in the place of the package azureml-defaults
+    bool shares_host = false;              // other nodes run on this machine
     std::string address;                   // for MPI between hosts; "" is found
     std::string version;
 };

@@ -6,43 +6,15 @@
 #include <boost/asio/ip/udp.hpp>
 #include <boost/url/parse.hpp>
 
-#include <cctype>
-#include <charconv>
-#include <filesystem>
-
 namespace linarite::agent {
-namespace {
 
-// /dev/nvidia0, /dev/nvidia1, ...: one for each GPU that the driver serves.
-int count_nvidia_devices() {
-    int count = 0;
-    std::error_code ec;
-    for (const auto& entry : std::filesystem::directory_iterator("/dev", ec)) {
-        const std::string name = entry.path().filename().string();
-        if (name.starts_with("nvidia") && name.size() > 6 && std::isdigit(static_cast<unsigned char>(name[6])) != 0) {
-            ++count;
-        }
-    }
-    return count;
-}
-
-} // namespace
-
-Result<proto::NodeResources> find_resources(int slots, const std::string& gpus, std::vector<std::string> labels) {
+proto::NodeResources find_resources(int slots, int gpus, std::vector<std::string> labels) {
     proto::NodeResources resources;
     resources.cores = core_count();
     resources.memory_bytes = memory_bytes();
+    resources.gpus = gpus;
     resources.slots = slots;
     resources.labels = std::move(labels);
-    if (gpus == "auto") {
-        resources.gpus = count_nvidia_devices();
-        return resources;
-    }
-    constexpr std::string_view fake = "fake:";
-    const char* end = gpus.data() + gpus.size();
-    if (!gpus.starts_with(fake) || std::from_chars(gpus.data() + fake.size(), end, resources.gpus).ptr != end) {
-        return Error(Errc::invalid_argument, "--gpus '" + gpus + "': expected auto or fake:N");
-    }
     return resources;
 }
 

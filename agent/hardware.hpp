@@ -1,7 +1,6 @@
 // agent/hardware.hpp: what this machine offers as a node.
 #pragma once
 
-#include "common/error.hpp"
 #include "proto/agent_protocol.hpp"
 
 #include <string>
@@ -9,9 +8,8 @@
 
 namespace linarite::agent {
 
-/// Cores, memory, GPUs. `gpus` is "auto" (counted by the NVIDIA driver's device files) or "fake:N"; anything else is
-/// invalid_argument.
-Result<proto::NodeResources> find_resources(int slots, const std::string& gpus, std::vector<std::string> labels);
+/// Cores and memory, with what else the node was told or has found.
+proto::NodeResources find_resources(int slots, int gpus, std::vector<std::string> labels);
 
 /// This machine's address towards the coordinator ("" url: loopback), as other nodes reach it.
 std::string find_address(const std::string& coordinator_url);

@@ -1,7 +1,6 @@
 #include "agent/run_task.hpp"
 
 #include "agent/capture/data.hpp"
-#include "agent/launch/ending.hpp"
 #include "agent/task_record.hpp"
 #include "common/files.hpp"
 
@@ -76,7 +75,12 @@ proto::RunReport RunTask::report() const {
     report.daemons = daemons_;
     if (phase_ >= Phase::ready) {
         report.work_dir = folders_.wd.string();
+        report.port = ports_ ? ports_->first() : 0;
     }
+    for (const auto& [rank, fact] : ranks_) {
+        report.ended.push_back({rank, fact.exit_code, fact.signal, fact.told});
+    }
+    report.work_done = work_is_done();
     return report;
 }
 
@@ -91,12 +95,15 @@ void RunTask::set_phase(Phase phase, std::string detail) {
 asio::awaitable<void> RunTask::live() {
     const auto self = shared_from_this();
     const auto record = read_record(folders_.record());
-    if (!record || record->fence != desired_.fence) {
-        co_await clear(); // another placement's folder, or a half-made one
+    if (record) {
+        gpus_ = context_.gpus.take(record->gpu_slot); // what it had started may live
     }
     const bool ours = record && record->fence == desired_.fence;
-    if (ours) {
-        output_ = record->output;
+    if (!ours) {
+        co_await clear(); // another placement's folder, or a half-made one
+        gpus_.reset();
+    } else {
+        record_ = *record;
     }
     if (!forgotten_) {
         co_await work(ours && record->launched);
@@ -140,6 +147,10 @@ asio::awaitable<void> RunTask::work(bool was_launched) {
     auto definition = proto::parse_run_definition(desired_.definition);
     if (definition) {
         definition_ = std::move(*definition);
+        layout_ = proto::process_layout(definition_);
+    }
+    if (record_.port != 0) {
+        ports_ = PortLease::take_again(record_.port, ports_of(definition_, desired_.node_index));
     }
     if (auto ending = read_ending(folders_.ending())) {
         ending_ = std::move(*ending); // it had ended before this agent was started
@@ -156,6 +167,7 @@ asio::awaitable<void> RunTask::work(bool was_launched) {
             // killed between the record and the start: nothing was launched, and nothing will be
             capture_.reset();
             co_await clear();
+            gpus_.reset();
             running = co_await prepare_and_launch();
         }
     } else {
@@ -183,6 +195,9 @@ asio::awaitable<Result<bool>> RunTask::prepare_and_launch() {
     if (!co_await await_launch()) {
         co_return false;
     }
+    if (!co_await lease_gpus()) {
+        co_return false;
+    }
     if (auto launched = co_await launch(); !launched) {
         co_return launched.error().within("launch");
     }
@@ -193,7 +208,7 @@ asio::awaitable<Result<bool>> RunTask::prepare_and_launch() {
 
 asio::awaitable<Result<void>> RunTask::prepare() {
     // a task that is made anew keeps a folder with a record: worth it where data was fetched
-    const auto record = desired_.data.empty() ? std::nullopt : std::optional(TaskRecord{desired_.fence, false, ""});
+    const auto record = desired_.data.empty() ? std::nullopt : std::optional(TaskRecord{.fence = desired_.fence});
     auto folders = [f = folders_, record]() -> Result<void> {
         for (const fs::path& folder : {f.root, f.state, f.logs, f.tmp}) {
             if (auto made = make_folders(folder, 0700); !made) {
@@ -209,7 +224,24 @@ asio::awaitable<Result<void>> RunTask::prepare() {
         co_return done;
     }
     start_capture();
-    co_return co_await prepare_environment();
+    if (auto done = co_await prepare_environment(); !done) {
+        co_return done;
+    }
+    co_return keep_ports();
+}
+
+// From now on the other nodes may be told of them.
+Result<void> RunTask::keep_ports() {
+    const int count = ports_of(definition_, desired_.node_index);
+    if (count == 0 || ports_) {
+        return {};
+    }
+    auto kept = PortLease::take(count, desired_.fence);
+    if (!kept) {
+        return kept.error();
+    }
+    ports_ = std::move(*kept);
+    return {};
 }
 
 asio::awaitable<Result<void>> RunTask::prepare_directory() {
@@ -269,13 +301,48 @@ asio::awaitable<Result<void>> RunTask::prepare_environment() {
 // True when the launch is wanted; false when it will not be.
 asio::awaitable<bool> RunTask::await_launch() {
     while (!stop_wanted()) {
-        if (desired_.want == Want::launch && (is_lead() || !desired_.daemon_command.empty())) {
+        if (desired_.want == Want::launch && may_launch()) {
             co_return true;
         }
         if (phase_ != Phase::ready) {
             set_phase(Phase::ready, "ready");
         }
         co_await changed_.wait();
+    }
+    co_return false;
+}
+
+// All is known that the launch needs to know of other nodes.
+bool RunTask::may_launch() const {
+    const auto& gang = desired_.gang;
+    if (is_lead() && definition_.launch != proto::LaunchKind::parameter_server) {
+        return true;
+    }
+    const bool has_folder = !shares_lead() || !gang.front().work_dir.empty();
+    switch (definition_.launch) {
+    case proto::LaunchKind::single: return true;
+    case proto::LaunchKind::mpi: return !desired_.daemon_command.empty();
+    case proto::LaunchKind::process_group: return has_folder && gang.front().port != 0;
+    case proto::LaunchKind::parameter_server: break;
+    }
+    const auto self = static_cast<std::size_t>(desired_.node_index);
+    for (std::size_t node = 0; node < gang.size(); ++node) {
+        if (node != self && gang[node].port == 0) {
+            return false;
+        }
+    }
+    return has_folder;
+}
+
+// False if it was stopped before there were any. They are free as soon as nothing lives of the run before.
+asio::awaitable<bool> RunTask::lease_gpus() {
+    while (!stop_wanted()) {
+        gpus_ = context_.gpus.take();
+        if (gpus_) {
+            co_return true;
+        }
+        set_phase(phase_, "waiting until the GPUs of an earlier run are free");
+        co_await context_.gpus.freed().wait(std::chrono::milliseconds(500)); // an order to stop does not wake it
     }
     co_return false;
 }
@@ -330,14 +397,17 @@ LaunchOrder RunTask::launch_order() {
     order.run_dir = folders_.root;
     order.facts_dir = folders_.state;
     order.shim = context_.shim;
-    if (is_lead() && desired_.gang.size() > 1) {
+    if (is_lead() && desired_.gang.size() > 1 && definition_.launch == proto::LaunchKind::mpi) {
         order.launch_socket = context_.daemons->path();
         order.launch_token = context_.daemons->expect(desired_.run, desired_.fence);
     }
     order.daemon_command = desired_.daemon_command;
     order.grace = desired_.grace;
     order.cores = context_.cores;
-    order.gpus = context_.gpus;
+    order.owns_cores = context_.owns_cores;
+    order.own_port = ports_ ? ports_->first() : 0;
+    order.gpus = context_.gpus.of(gpus_->slot());
+    order.gpus_are_shared = context_.gpus.shared();
     return order;
 }
 
@@ -346,8 +416,12 @@ asio::awaitable<Result<void>> RunTask::launch() {
     if (!plan) {
         co_return plan.error();
     }
-    auto write = [plan = *plan, f = folders_,
-                  record = TaskRecord{desired_.fence, true, plan->job.out.string()}]() -> Result<void> {
+    record_ = TaskRecord{.fence = desired_.fence,
+                         .launched = true,
+                         .output = plan->job.out.string(),
+                         .port = ports_ ? ports_->first() : 0,
+                         .gpu_slot = gpus_->slot()};
+    auto write = [plan = *plan, f = folders_, record = record_]() -> Result<void> {
         if (auto written = write_plan(plan, f.job()); !written) {
             return written;
         }
@@ -355,7 +429,6 @@ asio::awaitable<Result<void>> RunTask::launch() {
         // one
         return write_record(f.record(), record);
     };
-    output_ = plan->job.out;
     if (auto written = co_await on_pool(context_.pool, std::move(write)); !written) {
         co_return written;
     }
@@ -365,6 +438,7 @@ asio::awaitable<Result<void>> RunTask::launch() {
         co_return started.error();
     }
     supervisor_ = std::move(*started);
+    watch_ranks();
     co_return Result<void>{};
 }
 
@@ -375,6 +449,7 @@ Result<bool> RunTask::take_up() {
         return attached.error();
     }
     supervisor_ = std::move(*attached);
+    watch_ranks();
     if (is_lead() && desired_.gang.size() > 1) {
         context_.daemons->expect(desired_.run, desired_.fence, read_launch_token(folders_.job()));
     }
@@ -405,113 +480,6 @@ void RunTask::answer_daemons() {
         const int code = ending.signal != 0 ? 128 + ending.signal : ending.exit_code;
         context_.daemons->ended(desired_.run, alias_of_node(index), ending.started ? code : 1, ending.message);
     }
-}
-
-// ---- the end --------------------------------------------------------------------------------------------------------
-
-asio::awaitable<void> RunTask::await_exit() {
-    auto outcome = std::make_shared<std::optional<Result<ExitFact>>>();
-    asio::co_spawn(context_.executor, supervisor_->wait(),
-                   [outcome, self = shared_from_this()](const std::exception_ptr& failure, Result<ExitFact> fact) {
-                       outcome->emplace(failure ? Result<ExitFact>(Error(Errc::internal, "the wait for it broke"))
-                                                : std::move(fact));
-                       self->changed_.notify();
-                   });
-    bool stopping = false;
-    while (!*outcome) {
-        if (stop_wanted() && !stopping) {
-            stopping = true;
-            const Millis grace = forgotten_ ? Millis(0) : desired_.grace;
-            set_phase(Phase::launched, "stopping");
-            if (auto asked = supervisor_->stop(grace); !asked) {
-                spdlog::warn("a run cannot be asked to stop: run={} cause=\"{}\"", desired_.run.str(),
-                             asked.error().detail());
-            }
-        }
-        co_await changed_.wait();
-    }
-    const Result<ExitFact>& fact = **outcome;
-    if (!fact) {
-        end_with(lost_ending(context_.node.str(), fact.error()), EndingSource::agent);
-        co_return;
-    }
-    EndingContext context;
-    context.node = context_.node.str();
-    context.program = definition_.script.empty() ? definition_.command.front() : definition_.script;
-    context.log_dir = folders_.logs;
-    context.output = output_;
-    context.processes = definition_.node_count * definition_.processes_per_node;
-    context.mpi = definition_.launch == proto::LaunchKind::mpi;
-    context.lead = is_lead();
-    context.stop_reason = desired_.stop_reason;
-    context.limit = definition_.max_duration;
-    proto::Ending ending = make_ending(context, *fact, read_rank_facts(folders_.state));
-    if (is_lead() && !ending.ok() && desired_.gang.size() > 1) {
-        co_await await_daemon_ends();
-        ending = merge_endings(ending, desired_.daemon_ends);
-    }
-    end_with(std::move(ending), EndingSource::exit_fact);
-}
-
-// The node whose rank failed first knows more than mpirun; it is waited for, but not for long.
-asio::awaitable<void> RunTask::await_daemon_ends() {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(3);
-    while (!forgotten_ && desired_.daemon_ends.size() < daemons_.size()) {
-        const auto left = std::chrono::duration_cast<Millis>(deadline - std::chrono::steady_clock::now());
-        if (left <= Millis(0)) {
-            break;
-        }
-        co_await changed_.wait(left);
-    }
-}
-
-void RunTask::end_with(proto::Ending ending, EndingSource source) {
-    ending_ = std::move(ending);
-    if (source == EndingSource::exit_fact) {
-        return; // a task that is made anew makes it again from that
-    }
-    if (auto written = write_ending(folders_.ending(), *ending_); !written) {
-        spdlog::error("how a run ended cannot be written down: run={} cause=\"{}\"", desired_.run.str(),
-                      written.error().detail());
-    }
-}
-
-void RunTask::end_with_error(const Error& error) {
-    proto::Ending ending;
-    ending.stopped = stop_wanted();
-    ending.code =
-        error.code() == Errc::invalid_argument || error.code() == Errc::not_found ? "UserError" : "ServiceError";
-    ending.message = "node '" + context_.node.str() + "': " + error.detail();
-    note(ending.message);
-    end_with(std::move(ending), EndingSource::agent);
-}
-
-void RunTask::end_stopped() {
-    proto::Ending ending;
-    ending.stopped = true;
-    ending.message = desired_.stop_reason;
-    end_with(std::move(ending), EndingSource::agent);
-}
-
-asio::awaitable<void> RunTask::finish() {
-    set_phase(Phase::exited, "sending the last logs and outputs");
-    if (capture_) {
-        const auto sent = co_await capture_->finish(finish_cancel_);
-        if (!sent && !forgotten_) {
-            spdlog::warn("the last files of a run could not be sent: run={} cause=\"{}\"", desired_.run.str(),
-                         sent.error().detail());
-        }
-    }
-    if (ending_->started && is_lead() && !desired_.data.empty() && !forgotten_) {
-        DataReferences references = data_references();
-        const auto uploaded = co_await references.finish(finish_cancel_);
-        if (!uploaded) {
-            spdlog::warn("data of a run could not be uploaded: run={} cause=\"{}\"", desired_.run.str(),
-                         uploaded.error().detail());
-        }
-    }
-    context_.daemons->forget(desired_.run);
-    set_phase(Phase::done, "done");
 }
 
 } // namespace linarite::agent

@@ -3,13 +3,16 @@
 
 #include "agent/capture/capture.hpp"
 #include "agent/capture/data.hpp"
+#include "agent/launch/ending.hpp"
 #include "agent/launch/plan.hpp"
+#include "agent/launch/port_lease.hpp"
 #include "agent/launch/supervisor.hpp"
 #include "agent/task_context.hpp"
 #include "agent/task_record.hpp"
 #include "async/async.hpp"
 #include "async/cancel.hpp"
 #include "proto/agent_protocol.hpp"
+#include "proto/process_layout.hpp"
 #include "proto/run_definition.hpp"
 
 #include <memory>
@@ -47,13 +50,22 @@ private:
     asio::awaitable<Result<void>> prepare();
     asio::awaitable<Result<void>> prepare_directory();
     asio::awaitable<Result<void>> prepare_environment();
+    Result<void> keep_ports();
     asio::awaitable<bool> await_launch();
+    [[nodiscard]] bool may_launch() const;
+    asio::awaitable<bool> lease_gpus();
     [[nodiscard]] DataReferences data_references();
     LaunchOrder launch_order();
     asio::awaitable<Result<void>> launch();
     Result<bool> take_up();
     asio::awaitable<void> await_exit();
     asio::awaitable<void> await_daemon_ends();
+    asio::awaitable<void> await_other_nodes();
+    void watch_ranks();
+    void take_rank_fact(const std::string& name);
+    void take_rank_facts();
+    [[nodiscard]] bool work_is_done() const;
+    [[nodiscard]] EndingContext ending_context() const;
     asio::awaitable<void> finish();
     void start_capture();
     void end_with(proto::Ending ending, EndingSource source);
@@ -80,7 +92,12 @@ private:
     std::optional<proto::Ending> ending_;
     std::vector<proto::DaemonRequest> daemons_;
     bool forgotten_ = false;
-    fs::path output_; // log of the main process, once launched
+    TaskRecord record_; // as on disk
+    std::vector<proto::ProcessPlace> layout_;
+    std::map<int, RankFact> ranks_; // those of this node that have ended
+    std::optional<FileWatcher::Watch> rank_watch_;
+    std::optional<PortLease> ports_;
+    std::optional<GpuSlots::Lease> gpus_; // until nothing of the run lives any more
     PreparedEnvironment environment_;
     std::map<std::string, std::string> data_paths_;
     std::unique_ptr<Supervisor> supervisor_;

@@ -5,6 +5,7 @@
 #include "agent/capture/file_watcher.hpp"
 #include "agent/capture/snapshot_cache.hpp"
 #include "agent/environment/cache.hpp"
+#include "agent/gpus.hpp"
 #include "agent/launch/daemon_socket.hpp"
 #include "agent/launch/spawner.hpp"
 #include "agent/trash.hpp"
@@ -28,7 +29,8 @@ struct TaskContext {
     NodeName node;
     std::string host_id;
     int cores = 1;
-    int gpus = 0;
+    bool owns_cores = false; // one slot, and no other local node
+    GpuSlots& gpus;
     EnvironmentCache& environments;
     SnapshotCache& snapshots;
     FileWatcher& watcher;

@@ -21,7 +21,11 @@ std::optional<Json> read_document(const fs::path& file) {
 
 Result<void> write_record(const fs::path& file, const TaskRecord& record) {
     // not fsynced: after a power cut nothing runs any more, and the boot id says so
-    const Json document{{"fence", record.fence}, {"launched", record.launched}, {"output", record.output}};
+    const Json document{{"fence", record.fence},
+                        {"launched", record.launched},
+                        {"output", record.output},
+                        {"port", record.port},
+                        {"gpu_slot", record.gpu_slot}};
     return replace_file(file, proto::print_json(document) + "\n");
 }
 
@@ -36,6 +40,8 @@ std::optional<TaskRecord> read_record(const fs::path& file) {
     record.fence = reader.unsigned_integer("fence", 0);
     record.launched = reader.boolean("launched", false);
     record.output = reader.text("output");
+    record.port = static_cast<int>(reader.integer("port", 0, 65'535, 0));
+    record.gpu_slot = static_cast<int>(reader.integer("gpu_slot", -1, 1'000'000, -1));
     return faults.empty() ? std::optional(record) : std::nullopt;
 }
 

@@ -16,6 +16,8 @@ struct TaskRecord {
     Fence fence = 0;
     bool launched = false;
     std::string output; // once launched
+    int port = 0;       // first of the ports that are kept for it; 0 is none
+    int gpu_slot = -1;  // once launched: whose GPUs it has
 };
 
 Result<void> write_record(const fs::path& file, const TaskRecord& record);

@@ -36,6 +36,9 @@ void set_backend(const std::string& backend, Json& definition) {
     } else if (name == "gloo" || name == "nccl") {
         definition["framework"] = "PyTorch";
         definition["communicator"] = backend;
+    } else if (name == "ps" || name == "parameterserver") {
+        definition["framework"] = "TensorFlow";
+        definition["communicator"] = "ParameterServer";
     } else {
         definition["communicator"] = backend; // not known here: the coordinator says what there is
     }
@@ -129,6 +132,12 @@ void set_script(const DefinitionFlags& flags, Json& definition) {
 }
 
 void set_processes(const DefinitionFlags& flags, Json& definition) {
+    if (flags.workers) {
+        object_at(definition, "tensorflow")["workerCount"] = *flags.workers;
+    }
+    if (flags.parameter_servers) {
+        object_at(definition, "tensorflow")["parameterServerCount"] = *flags.parameter_servers;
+    }
     if (!flags.processes_per_node) {
         return;
     }

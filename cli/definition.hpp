@@ -20,7 +20,9 @@ struct DefinitionFlags {
     std::string target;
     std::optional<int> nodes;
     std::optional<int> processes_per_node;
-    std::string backend; // mpi, none; others go to the coordinator as they are
+    std::optional<int> workers; // with parameter servers
+    std::optional<int> parameter_servers;
+    std::string backend; // mpi, gloo, nccl, ps, none; others go to the coordinator as they are
     std::vector<std::string> conda;
     std::vector<std::string> pip;
     std::string image;

@@ -19,7 +19,8 @@ std::string label_of(const std::string& name) {
         return "[" + std::to_string(*rank) + "] ";
     }
     if (is_driver_log(name)) {
-        return "";
+        const std::string word = name.substr(driver_prefix.size(), name.size() - driver_prefix.size() - suffix.size());
+        return word.empty() ? "" : "[" + word.substr(1) + "] "; // "_worker_0"
     }
     if (name.starts_with("azureml-logs/20_")) {
         return "[build] ";
@@ -46,11 +47,6 @@ std::optional<int> rank_of_log(std::string_view name) {
     int rank = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), rank);
     return error == std::errc() && end == name.data() + name.size() ? std::optional<int>(rank) : std::nullopt;
-}
-
-std::string driver_log_name(int rank, int processes) {
-    const std::string number = processes > 1 ? "_" + std::to_string(rank) : "";
-    return std::string(driver_prefix) + number + std::string(suffix);
 }
 
 bool before_in_order(const std::string& a, const std::string& b) {

@@ -11,12 +11,12 @@
 
 namespace linarite::cli {
 
-/// "azureml-logs/70_driver_log.txt" and "azureml-logs/70_driver_log_<rank>.txt" are driver logs.
+/// "azureml-logs/70_driver_log.txt", "azureml-logs/70_driver_log_<rank>.txt", and those of workers and parameter
+/// servers
+/// ("..._worker_0.txt") are driver logs.
 bool is_driver_log(std::string_view name);
 /// The rank in a numbered driver log's name.
 std::optional<int> rank_of_log(std::string_view name);
-/// The driver log of a rank, in a run with that many processes.
-std::string driver_log_name(int rank, int processes);
 /// For sorting: driver logs by rank, others by name.
 bool before_in_order(const std::string& a, const std::string& b);
 

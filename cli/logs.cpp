@@ -5,6 +5,7 @@
 #include "cli/run_lookup.hpp"
 #include "cli/submit.hpp"
 #include "client/http_client.hpp"
+#include "proto/process_layout.hpp"
 
 #include <algorithm>
 
@@ -13,7 +14,8 @@ namespace {
 
 constexpr const char* footer =
     R"(Prints the script's output. A single log comes out byte by byte as it was written; with several
-processes each line gets its rank in front. Other logs (linarite show RUN lists them) are printed by --name.
+processes each line gets its rank in front, as "[3]" or "[worker_0]". With parameter servers the workers
+are the first ranks, and the servers come after them. Other logs (linarite show RUN lists them) are printed by --name.
 With -f the exit code is that of `linarite submit --follow`: the job's own.
 
 Examples:
@@ -64,17 +66,16 @@ struct Selection {
     bool raw = false;
 };
 
-int processes_of(const Json& run) {
-    return static_cast<int>(std::max<std::int64_t>(number(run, "node_count") * number(run, "processes_per_node"), 1));
-}
-
 Result<std::string> rank_log(const Json& run, int rank) {
-    const int processes = processes_of(run);
+    const auto definition = proto::parse_run_definition(member(run, "definition"));
+    const auto layout = proto::process_layout(definition ? *definition : proto::RunDefinition());
+    const auto processes = static_cast<int>(layout.size());
     if (rank < 0 || rank >= processes) {
         return Error(Errc::not_found, "run '" + text(run, "run_id") + "' has ranks 0 to " +
                                           std::to_string(processes - 1) + ", not " + std::to_string(rank));
     }
-    return driver_log_name(rank, processes);
+    return "azureml-logs/" +
+           proto::driver_log_name(proto::file_word(layout[static_cast<std::size_t>(rank)], processes));
 }
 
 // `name` or the rank's log; "" for the driver logs.

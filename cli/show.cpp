@@ -47,8 +47,15 @@ std::string render_facts(const Json& run, const Terminal& terminal, Time now) {
     const std::string status = text(run, "status");
     const Json& definition = member(run, "definition");
     const std::string communicator = text(definition, "communicator");
-    std::string launch = format_count(static_cast<std::uint64_t>(number(run, "node_count")), "node") + " with " +
-                         format_count(static_cast<std::uint64_t>(number(run, "processes_per_node")), "process");
+    std::string launch = format_count(static_cast<std::uint64_t>(number(run, "node_count")), "node") + " with ";
+    if (communicator == "ParameterServer") {
+        const Json& tasks = member(definition, "tensorflow");
+        launch += format_count(static_cast<std::uint64_t>(number(tasks, "workerCount")), "worker") + " and " +
+                  format_count(static_cast<std::uint64_t>(number(tasks, "parameterServerCount")), "parameter server") +
+                  " in all";
+    } else {
+        launch += format_count(static_cast<std::uint64_t>(number(run, "processes_per_node")), "process");
+    }
     launch += communicator.empty() || communicator == "None" ? "" : ", " + communicator;
     std::string arguments;
     for (const Json& argument : member(definition, "arguments")) {

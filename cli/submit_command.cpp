@@ -32,8 +32,17 @@ void add_definition_options(CLI::App& command, DefinitionFlags& flags) {
     };
     command.add_option("--target", flags.target, "compute target; the coordinator has a default")->type_name("T");
     command.add_option("--nodes", flags.nodes, "number of nodes")->type_name("N");
-    command.add_option("--processes-per-node", flags.processes_per_node, "MPI ranks on each node")->type_name("P");
-    command.add_option("--backend", flags.backend, "mpi, or none for a single process")->type_name("mpi|none");
+    command.add_option("--processes-per-node", flags.processes_per_node, "ranks on each node (mpi, gloo, nccl)")
+        ->type_name("P");
+    command
+        .add_option("--backend", flags.backend,
+                    "how the processes are started: mpi (Open MPI), gloo or nccl (as torch.distributed finds itself), "
+                    "ps (TF_CONFIG), or none for a single process")
+        ->type_name("B");
+    command.add_option("--workers", flags.workers, "workers, over all nodes (ps; default: one on each)")
+        ->type_name("N");
+    command.add_option("--parameter-servers", flags.parameter_servers, "over all nodes (ps; default: 1)")
+        ->type_name("N");
     repeated("--conda", flags.conda, "conda package, as in 'scikit-learn=1.3'; may be repeated", "PKG");
     repeated("--pip", flags.pip, "pip requirement; may be repeated", "PKG");
     command.add_option("--image", flags.image, "container image to run in")->type_name("IMAGE");

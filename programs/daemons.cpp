@@ -43,6 +43,7 @@ struct DaemonOptions {
     std::string address;
     std::string azureml = "drop-in";
     bool local = false;
+    bool shares_host = false;
 };
 
 constexpr auto time_to_report_the_end = 90s; // once a stopped run was killed, until its node counts as lost
@@ -203,7 +204,8 @@ int up(const DaemonOptions& daemon, const cli::GlobalOptions& global, bool with_
     }
     std::optional<LocalAgentOptions> local;
     if (with_agents) {
-        local = LocalAgentOptions{options->data, daemon.nodes, daemon.slots, daemon.log_level, daemon.azureml};
+        local =
+            LocalAgentOptions{options->data, daemon.nodes, daemon.slots, daemon.log_level, daemon.azureml, daemon.gpus};
     }
     asio::io_context io(1);
     return run_loop(io, serve(io, std::move(*options), std::move(local)));
@@ -218,6 +220,7 @@ int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global)
     options.gpus = daemon.gpus;
     options.labels = daemon.labels;
     options.local = daemon.local;
+    options.shares_host = daemon.shares_host;
     options.environments = daemon.environments;
     options.address = daemon.address;
     options.azureml_dropin = daemon.azureml == "drop-in";
@@ -248,6 +251,15 @@ void add_azureml_policy(CLI::App* command, DaemonOptions& daemon) {
                      "What environments get that ask for azureml-defaults, as the SDK always does: drop-in is our own "
                      "azureml.core.Run, without a download; install is the package from the index")
         ->check(CLI::IsMember({"drop-in", "install"}))
+        ->capture_default_str();
+}
+
+void add_gpus(CLI::App* command, DaemonOptions& daemon) {
+    command
+        ->add_option(
+            "--gpus", daemon.gpus,
+            "GPUs for runs: auto finds NVIDIA's, none hides them, 0,2 are these, fake:N stands for N in tests. "
+            "Local nodes, and the slots of a node, have disjoint shares")
         ->capture_default_str();
 }
 
@@ -291,6 +303,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     up_command->add_option("--slots", daemon->slots, "Runs that a node may have at the same time")
         ->check(CLI::Range(1, 1024))
         ->capture_default_str();
+    add_gpus(up_command, *daemon);
     add_azureml_policy(up_command, *daemon);
     add_server_options(up_command, *daemon);
     add_data_dir(up_command, options);
@@ -315,7 +328,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     agent->add_option("--slots", daemon->slots, "Runs that this node may have at the same time")
         ->check(CLI::Range(1, 1024))
         ->capture_default_str();
-    agent->add_option("--gpus", daemon->gpus, "auto, or fake:N for tests")->capture_default_str();
+    add_gpus(agent, *daemon);
     agent->add_option("--label", daemon->labels, "A label; target=NAME puts the node into compute target NAME");
     agent->add_option("--env-dir", daemon->environments, "Cache of environments (default: in the agent's directory)");
     add_azureml_policy(agent, *daemon);
@@ -324,6 +337,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
         ->capture_default_str();
     agent->add_flag("--local", daemon->local, "The coordinator works on the same data directory")->group("");
+    agent->add_flag("--shares-host", daemon->shares_host, "Other nodes run on this machine")->group("");
     add_data_dir(agent, options);
     agent->callback(
         [daemon, &options, &chosen] { chosen = [daemon, &options] { return agent_command(*daemon, options); }; });

@@ -1,5 +1,6 @@
 #include "programs/local_agents.hpp"
 
+#include "agent/gpus.hpp"
 #include "common/files.hpp"
 #include "common/host.hpp"
 
@@ -42,6 +43,18 @@ struct DiesWithParent {
     }
 };
 
+/// What a node is told of the machine's GPUs.
+std::string share_for(const agent::Gpus& gpus, int index, int count) {
+    if (!gpus) {
+        return "auto"; // it will not find any either
+    }
+    std::string list;
+    for (const std::string& device : agent::share_of(*gpus, index, count)) {
+        list += (list.empty() ? "" : ",") + device;
+    }
+    return list.empty() ? "none" : list;
+}
+
 } // namespace
 
 struct LocalAgents::State : std::enable_shared_from_this<LocalAgents::State> {
@@ -51,6 +64,7 @@ struct LocalAgents::State : std::enable_shared_from_this<LocalAgents::State> {
     asio::io_context& io;
     server::App& coordinator;
     LocalAgentOptions options;
+    std::map<std::string, std::string> gpus; // by node
     std::map<std::string, pid_t> pids;
     int running = 0;
     bool stopping = false;
@@ -89,8 +103,13 @@ asio::awaitable<Result<void>> LocalAgents::State::prepare(const std::string& nam
 }
 
 asio::awaitable<Result<void>> LocalAgents::start() {
+    const auto found = co_await agent::find_gpus(state_->options.gpus);
+    if (!found) {
+        co_return found.error();
+    }
     for (int i = 1; i <= state_->options.nodes; ++i) {
         const std::string name = "node-" + std::to_string(i);
+        state_->gpus[name] = share_for(*found, i - 1, state_->options.nodes);
         if (auto ready = co_await state_->prepare(name); !ready) {
             co_return ready;
         }
@@ -121,7 +140,10 @@ asio::awaitable<void> LocalAgents::State::run_once(const std::string& name) {
     if (!options.log_level.empty()) {
         arguments.insert(arguments.end(), {"--log-level", options.log_level});
     }
-    arguments.insert(arguments.end(), {"--azureml", options.azureml});
+    arguments.insert(arguments.end(), {"--azureml", options.azureml, "--gpus", gpus.at(name)});
+    if (options.nodes > 1) {
+        arguments.emplace_back("--shares-host");
+    }
     const fs::path log_path = options.data.agent(name) / "agent.log";
     const UniqueFd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     boost::system::error_code ec;

@@ -22,6 +22,7 @@ struct LocalAgentOptions {
     int slots = 1;
     std::string log_level;
     std::string azureml = "drop-in"; // or "install"
+    std::string gpus = "auto";       // of the machine, as agent::find_gpus() takes it: each node gets its share
 };
 
 /// Starts `linarite agent` for node-1 ... node-N and starts one again that ends by itself. They get SIGTERM when this

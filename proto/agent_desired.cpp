@@ -14,6 +14,7 @@ GangMember read_member(JsonReader& in) {
     member.host_id = in.text("host_id");
     member.address = in.text("address");
     member.work_dir = in.text("work_dir");
+    member.port = read_int(in, "port", 0, most_port, 0);
     return member;
 }
 
@@ -69,7 +70,8 @@ Json print(const GangMember& member) {
     return {{"node", member.node.str()},
             {"host_id", member.host_id},
             {"address", member.address},
-            {"work_dir", member.work_dir}};
+            {"work_dir", member.work_dir},
+            {"port", member.port}};
 }
 
 Json print(const DesiredData& data) {

@@ -43,11 +43,12 @@ struct Ending {
     int exit_code = 0;    // meaningful if signal == 0
     int signal = 0;
     bool out_of_memory = false;
-    bool timed_out = false; // the run's time limit passed
-    bool stopped = false;   // we ended it on order
-    int rank = -1;          // the rank that failed first, if known
-    std::string code;       // "UserError" or "ServiceError"; "" if it ended well
-    std::string message;    // for people: what happened, with the last lines of output
+    bool timed_out = false;         // the run's time limit passed
+    bool stopped = false;           // we ended it on order
+    int rank = -1;                  // the rank that failed first, if known
+    std::int64_t rank_ended_us = 0; // when it did, by the node's clock; 0 if that is not known
+    std::string code;               // "UserError" or "ServiceError"; "" if it ended well
+    std::string message;            // for people: what happened, with the last lines of output
     bool operator==(const Ending&) const = default;
     [[nodiscard]] bool ok() const { return started && exit_code == 0 && signal == 0 && code.empty(); }
 };
@@ -59,6 +60,16 @@ struct DaemonRequest {
     bool operator==(const DaemonRequest&) const = default;
 };
 
+/// One process of a run that has ended, for whatever reason.
+struct RankEnd {
+    int rank = 0; // as in process_layout()
+    int exit_code = 0;
+    int signal = 0;
+    bool told = false; // after it had been asked to
+    bool operator==(const RankEnd&) const = default;
+    [[nodiscard]] bool ok() const { return exit_code == 0 && signal == 0; }
+};
+
 /// The agent's picture of its part of one run.
 struct RunReport {
     RunId run;
@@ -68,6 +79,9 @@ struct RunReport {
     std::optional<Ending> ending;       // from `exited` on
     std::vector<DaemonRequest> daemons; // lead node only
     std::string work_dir;               // from `ready` on: the run's working directory on this node
+    int port = 0;                       // from `ready` on: the first of the ports that are kept for the run
+    std::vector<RankEnd> ended;         // of a run with several processes: those of this node
+    bool work_done = false;             // all workers of this node have ended well; its parameter servers go on
     bool operator==(const RunReport&) const = default;
 };
 
@@ -95,6 +109,7 @@ struct GangMember {
     std::string host_id;
     std::string address;
     std::string work_dir; // "" until that node is ready
+    int port = 0;         // the first of those that it keeps for the run; 0 until it is ready
     bool operator==(const GangMember&) const = default;
 };
 

@@ -14,7 +14,20 @@ DaemonRequest read_daemon(JsonReader& in) {
     return daemon;
 }
 
+RankEnd read_rank_end(JsonReader& in) {
+    RankEnd end;
+    end.rank = read_int(in, "rank", 0, most_int, 0);
+    end.exit_code = read_int(in, "exit_code", std::numeric_limits<int>::min(), most_int, 0);
+    end.signal = read_int(in, "signal", 0, 255, 0);
+    end.told = in.boolean("told", false);
+    return end;
+}
+
 } // namespace
+
+Json print(const RankEnd& end) {
+    return {{"rank", end.rank}, {"exit_code", end.exit_code}, {"signal", end.signal}, {"told", end.told}};
+}
 
 Json print(const DaemonRequest& daemon) {
     return {{"node_index", daemon.node_index}, {"command", daemon.command}};
@@ -54,8 +67,8 @@ Json print(const Ending& ending) {
     return {{"started", ending.started},     {"exit_code", ending.exit_code},
             {"signal", ending.signal},       {"out_of_memory", ending.out_of_memory},
             {"timed_out", ending.timed_out}, {"stopped", ending.stopped},
-            {"rank", ending.rank},           {"code", ending.code},
-            {"message", ending.message}};
+            {"rank", ending.rank},           {"rank_ended_us", ending.rank_ended_us},
+            {"code", ending.code},           {"message", ending.message}};
 }
 
 Ending read_ending(JsonReader& in) {
@@ -67,6 +80,7 @@ Ending read_ending(JsonReader& in) {
     ending.timed_out = in.boolean("timed_out", false);
     ending.stopped = in.boolean("stopped", false);
     ending.rank = read_int(in, "rank", -1, most_int, -1);
+    ending.rank_ended_us = in.integer("rank_ended_us", 0, std::numeric_limits<std::int64_t>::max(), 0);
     ending.code = in.text("code");
     ending.message = in.text("message");
     return ending;
@@ -83,7 +97,10 @@ Json print(const RunReport& report) {
             {"detail", report.detail},
             {"ending", report.ending ? print(*report.ending) : Json()},
             {"daemons", print_list(report.daemons)},
-            {"work_dir", report.work_dir}};
+            {"work_dir", report.work_dir},
+            {"port", report.port},
+            {"ended", print_list(report.ended)},
+            {"work_done", report.work_done}};
 }
 
 RunReport read_report(JsonReader& in) {
@@ -99,6 +116,9 @@ RunReport read_report(JsonReader& in) {
     }
     report.daemons = read_list(in, "daemons", read_daemon);
     report.work_dir = in.text("work_dir");
+    report.port = read_int(in, "port", 0, most_port, 0);
+    report.ended = read_list(in, "ended", read_rank_end);
+    report.work_done = in.boolean("work_done", false);
     if (report.phase >= Phase::exited && !report.ending) {
         in.fault("ending", "is needed once the run has exited");
     }

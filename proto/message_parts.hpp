@@ -18,6 +18,7 @@ namespace linarite::proto {
 
 inline constexpr std::int64_t most_int = std::numeric_limits<int>::max();
 inline constexpr std::int64_t most_gang = 512;
+inline constexpr std::int64_t most_port = 65'535;
 
 /// Runs `read` over the whole document and then refuses what it has not asked for.
 template <class Read>
@@ -78,6 +79,7 @@ Json print(const NodeResources& resources);
 NodeResources read_resources(JsonReader in);
 Ending read_ending(JsonReader& in);
 Json print(const DaemonRequest& daemon);
+Json print(const RankEnd& end);
 Json print(const RunReport& report);
 RunReport read_report(JsonReader& in);
 Json print(const GangMember& member);

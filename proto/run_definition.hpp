@@ -61,7 +61,9 @@ struct RunDefinition {
     std::vector<std::string> arguments; // numbers and booleans already as text
     std::string target;                 // compute target; "" lets the coordinator choose its default
     int node_count = 1;
-    int processes_per_node = 1;
+    int processes_per_node = 1;     // with a parameter server: on the node that has most
+    int worker_count = 0;           // of a parameter server run
+    int parameter_server_count = 0; // of one
     LaunchKind launch = LaunchKind::single;
     std::string framework = "Python";
     std::string communicator = "None"; // canonical case

@@ -105,6 +105,10 @@ Json print_run_definition(const RunDefinition& definition) {
     if (definition.launch == LaunchKind::process_group) {
         out["pytorch"] = Json::object({{"processCount", definition.processes_per_node * definition.node_count}});
     }
+    if (definition.launch == LaunchKind::parameter_server) {
+        out["tensorflow"] = Json::object(
+            {{"workerCount", definition.worker_count}, {"parameterServerCount", definition.parameter_server_count}});
+    }
     return out;
 }
 

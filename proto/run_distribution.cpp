@@ -105,6 +105,26 @@ void read_process_group(JsonReader pytorch, RunDefinition& definition) {
     definition.processes_per_node = total / definition.node_count;
 }
 
+/// tensorflow.workerCount and .parameterServerCount: together at least one task for each node. Absent, it is a worker
+/// on each node and one parameter server.
+void read_parameter_server(JsonReader tensorflow, RunDefinition& definition) {
+    constexpr std::int64_t most_tasks = most_nodes * most_processes;
+    definition.worker_count = tensorflow.has("workerCount")
+                                  ? read_count(tensorflow, "workerCount", "Worker count", most_tasks)
+                                  : definition.node_count;
+    definition.parameter_server_count = static_cast<int>(tensorflow.integer("parameterServerCount", 0, most_tasks, 1));
+    const int nodes = definition.node_count;
+    const int tasks = definition.worker_count + definition.parameter_server_count;
+    if (tasks < nodes || tasks > nodes * most_processes) {
+        tensorflow.fault("workerCount", fmt::format("{} workers and {} parameter servers cannot be shared out over {} "
+                                                    "nodes: each needs one task at least and {} at most",
+                                                    definition.worker_count, definition.parameter_server_count, nodes,
+                                                    most_processes));
+        return;
+    }
+    definition.processes_per_node = (tasks + nodes - 1) / nodes;
+}
+
 } // namespace
 
 void read_distribution(JsonReader& in, RunDefinition& definition) {
@@ -132,7 +152,7 @@ void read_distribution(JsonReader& in, RunDefinition& definition) {
         break;
     case LaunchKind::mpi: definition.processes_per_node = per_node; break;
     case LaunchKind::process_group: read_process_group(in.object("pytorch"), definition); break;
-    case LaunchKind::parameter_server: break;
+    case LaunchKind::parameter_server: read_parameter_server(in.object("tensorflow"), definition); break;
     }
 }
 

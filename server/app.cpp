@@ -10,6 +10,7 @@
 #include "server/service/computes.hpp"
 #include "server/service/environments.hpp"
 #include "server/service/metrics.hpp"
+#include "server/service/process_files.hpp"
 #include "server/service/run_rows.hpp"
 
 #include <spdlog/spdlog.h>
@@ -43,6 +44,7 @@ struct App::Parts {
     std::unique_ptr<service::RunHistory> history;
     std::unique_ptr<service::Metrics> metrics;
     std::unique_ptr<service::RunStorage> storage;
+    std::unique_ptr<service::ProcessFiles> process_files;
     std::unique_ptr<service::Snapshots> snapshots;
     std::unique_ptr<service::BlobUploads> uploads;
     std::unique_ptr<service::Datastores> datastores;
@@ -139,6 +141,7 @@ service::SchedulerSettings App::Parts::scheduler_settings() {
             tokens->issue({service::Claims::Role::run, run.str(), attempt, clock.now() + run_token_life});
         return token ? *token : "";
     };
+    settings.on_processes = [this](service::ProcessPicture picture) { process_files->show(std::move(picture)); };
     settings.targets = [this](const std::vector<std::string>& labels, int gpus) {
         return computes->targets_of(labels, gpus);
     };
@@ -171,6 +174,7 @@ asio::awaitable<Result<void>> App::Parts::open() {
     history = std::make_unique<service::RunHistory>(*store, *runs, *scheduler, clock);
     metrics = std::make_unique<service::Metrics>(*metric_store, *runs, clock);
     storage = std::make_unique<service::RunStorage>(*store, *scheduler, clock, files, options.data);
+    process_files = std::make_unique<service::ProcessFiles>(loop, *storage);
     snapshots = std::make_unique<service::Snapshots>(*store, clock, files, options.data);
     uploads = std::make_unique<service::BlobUploads>(*store, clock, files, options.data);
     datastores = std::make_unique<service::Datastores>(*store, clock, files, options.data);

@@ -13,6 +13,8 @@ namespace linarite::agent {
 
 namespace {
 
+using proto::LaunchKind;
+
 constexpr int mpirun_lost_a_node = 205; // Open MPI's ORTE_ERR_COMM_FAILURE as an exit code
 
 /// How something ended, in words that follow its name.
@@ -38,6 +40,9 @@ std::string with_tail(std::string words, const fs::path& log) {
 const RankFact* first_failure(const std::vector<RankFact>& ranks, int named) {
     const RankFact* first = nullptr;
     for (const auto& rank : ranks) {
+        if (rank.told) {
+            continue;
+        }
         if (!rank.ok() && rank.rank == named) {
             return &rank;
         }
@@ -48,16 +53,31 @@ const RankFact* first_failure(const std::vector<RankFact>& ranks, int named) {
     return first;
 }
 
+/// The driver log of a rank.
+fs::path log_of(const EndingContext& context, int rank) {
+    const auto at = static_cast<std::size_t>(rank);
+    const bool known = rank >= 0 && at < context.processes.size();
+    const auto count = static_cast<int>(context.processes.size());
+    return context.log_dir / proto::driver_log_name(known ? proto::file_word(context.processes[at], count) : "");
+}
+
+std::string name_of(const EndingContext& context, int rank) {
+    const auto at = static_cast<std::size_t>(rank);
+    return at < context.processes.size() ? proto::describe(context.processes[at]) : fmt::format("rank {}", rank);
+}
+
 void tell_rank(const EndingContext& context, const RankFact& rank, proto::Ending& ending) {
     ending.rank = rank.rank;
+    ending.rank_ended_us = std::max<std::int64_t>(rank.ended_us, 0);
     ending.exit_code = rank.exit_code;
     ending.signal = rank.signal;
     ending.out_of_memory = ending.out_of_memory || rank.out_of_memory;
     ending.code = "UserError";
     ending.message =
-        with_tail(fmt::format("User process '{}' {} (rank {}, node {}).", context.program,
-                              how(rank.exit_code, rank.signal, ending.out_of_memory), rank.rank, context.node),
-                  context.log_dir / driver_log_name(context.processes == 1 ? -1 : rank.rank));
+        with_tail(fmt::format("User process '{}' {} ({}, node {}){}.", context.program,
+                              how(rank.exit_code, rank.signal, ending.out_of_memory), name_of(context, rank.rank),
+                              context.node, rank.service ? " before the workers had ended" : ""),
+                  log_of(context, rank.rank));
 }
 
 void tell_launcher(const EndingContext& context, int named, proto::Ending& ending) {
@@ -74,12 +94,18 @@ void tell_launcher(const EndingContext& context, int named, proto::Ending& endin
     ending.message = with_tail(words + ".", context.output);
 }
 
+/// The first rank of this node; of all, with MPI, whose limit is the lead's.
+int first_here(const EndingContext& context) {
+    const auto here = std::ranges::find(context.processes, context.node_index, &proto::ProcessPlace::node);
+    return here == context.processes.end() ? 0 : here->rank;
+}
+
 void tell_limit(const EndingContext& context, proto::Ending& ending) {
     ending.code = "UserError";
     ending.message =
         with_tail(fmt::format("The run reached its time limit{} on node {} and was ended.",
                               context.limit ? fmt::format(" of {} s", context.limit->count()) : "", context.node),
-                  context.mpi ? context.log_dir / driver_log_name(context.processes == 1 ? -1 : 0) : context.output);
+                  context.launch == LaunchKind::single ? context.output : log_of(context, first_here(context)));
 }
 
 /// An MPI run's node of which something failed.
@@ -94,9 +120,22 @@ void tell_mpi(const EndingContext& context, const std::vector<RankFact>& ranks, 
     }
 }
 
+/// A node of a run whose ranks we start ourselves, of which something failed.
+void tell_group(const EndingContext& context, const std::vector<RankFact>& ranks, proto::Ending& ending) {
+    if (const RankFact* failed = first_failure(ranks, -1)) {
+        tell_rank(context, *failed, ending);
+        return;
+    }
+    ending.code = "ServiceError";
+    ending.message = with_tail(fmt::format("What starts the processes of the run on node {} {}.", context.node,
+                                           how(ending.exit_code, ending.signal, ending.out_of_memory)),
+                               context.output);
+}
+
 /// With MPI a daemon ends well also if a rank of it did not: mpirun has told it to go.
-bool ended_well(const ExitFact& fact, const std::vector<RankFact>& ranks) {
-    return fact.exit_code == 0 && fact.signal == 0 && std::ranges::all_of(ranks, &RankFact::ok);
+bool ended_well(const EndingContext& context, const ExitFact& fact, const std::vector<RankFact>& ranks) {
+    return fact.exit_code == 0 && fact.signal == 0 &&
+           (context.launch != LaunchKind::mpi || std::ranges::all_of(ranks, &RankFact::ok));
 }
 
 } // namespace
@@ -136,9 +175,16 @@ int rank_named_by_mpirun(std::string_view output) {
 namespace {
 
 // Another node may have told of its part of the failure first, so that this mpirun was stopped while it was ending by
-// itself. It names a rank only if that rank failed, never because it was told to stop.
-bool failed_before_stop(const EndingContext& context) {
-    return context.mpi && context.lead && rank_named_by_mpirun(log_tail(context.output, 60)) >= 0;
+// itself. It names a rank only if that rank failed, never because it was told to stop. Ranks that we start have it in
+// their facts.
+bool failed_before_stop(const EndingContext& context, const std::vector<RankFact>& ranks) {
+    switch (context.launch) {
+    case LaunchKind::single: return false;
+    case LaunchKind::mpi: return context.lead && rank_named_by_mpirun(log_tail(context.output, 60)) >= 0;
+    case LaunchKind::process_group:
+    case LaunchKind::parameter_server: return first_failure(ranks, -1) != nullptr;
+    }
+    return false;
 }
 
 } // namespace
@@ -156,13 +202,16 @@ proto::Ending make_ending(const EndingContext& context, const ExitFact& fact, co
         ending.message = fmt::format("node {}: {}", context.node, fact.error);
     } else if (fact.timed_out) {
         tell_limit(context, ending);
-    } else if (fact.stopped && !failed_before_stop(context)) {
+    } else if (fact.stopped && !failed_before_stop(context, ranks)) {
         ending.message = context.stop_reason;
-    } else if (ended_well(fact, ranks)) {
+    } else if (ended_well(context, fact, ranks)) {
         ending.message = fact.stragglers_killed ? "processes that the run left behind were ended" : "";
-    } else if (context.mpi) {
+    } else if (context.launch == LaunchKind::mpi) {
         ending.stopped = false;
         tell_mpi(context, ranks, ending);
+    } else if (context.launch != LaunchKind::single) {
+        ending.stopped = false;
+        tell_group(context, ranks, ending);
     } else {
         ending.rank = 0;
         ending.code = "UserError";

@@ -3,6 +3,7 @@
 
 #include "agent/launch/shim_job.hpp"
 #include "proto/agent_protocol.hpp"
+#include "proto/process_layout.hpp"
 
 #include <chrono>
 #include <map>
@@ -15,12 +16,13 @@ namespace linarite::agent {
 
 /// Whose end it is.
 struct EndingContext {
-    std::string node;    // this node's name
-    std::string program; // what was started, for people ("train.py")
-    fs::path log_dir;    // azureml-logs of this node
-    fs::path output;     // ShimJob::out: what the main process (the launcher, with MPI) printed
-    int processes = 1;   // all ranks of the run
-    bool mpi = false;
+    std::string node;                           // this node's name
+    std::string program;                        // what was started, for people ("train.py")
+    fs::path log_dir;                           // azureml-logs of this node
+    fs::path output;                            // ShimJob::out: what the main process (the launcher, with MPI) printed
+    std::vector<proto::ProcessPlace> processes; // all of the run, by rank
+    proto::LaunchKind launch = proto::LaunchKind::single;
+    int node_index = 0;
     bool lead = true;
     std::string stop_reason;
     std::optional<std::chrono::seconds> limit;

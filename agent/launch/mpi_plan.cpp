@@ -90,6 +90,21 @@ Variables transport(const LaunchOrder& order) {
             {"OMPI_MCA_osc", "^ucx"}};
 }
 
+bool user_binds(const LaunchOrder& order) {
+    return std::ranges::any_of(order.definition.environment_variables, [](const auto& variable) {
+        return variable.first.starts_with("OMPI_MCA_hwloc_base_binding_policy") ||
+               variable.first.starts_with("OMPI_MCA_rmaps_");
+    });
+}
+
+/// Ranks that each have a core at least, on a node that nobody else uses, get a share of the cores each (all threads of
+/// a rank are in it). By our own hands: mpirun would give each rank one core, or ask all nodes for the same number.
+bool binds(const LaunchOrder& order) {
+    const int here = ranks_on_this_host(order);
+    return order.owns_cores && !user_binds(order) && here > 1 && here == order.definition.processes_per_node &&
+           here <= order.cores;
+}
+
 std::vector<std::string> mpirun_line(const LaunchOrder& order) {
     const int ranks = order.definition.node_count * order.definition.processes_per_node;
     std::string hosts;
@@ -99,11 +114,13 @@ std::vector<std::string> mpirun_line(const LaunchOrder& order) {
                              order.definition.processes_per_node);
     }
     // "mpirun" and the shim without their folders: with a folder mpirun would expect it on all nodes
-    return {"mpirun",   "--bind-to", "none",
-            "--map-by", "slot",      "--host",
-            hosts,      "-np",       std::to_string(ranks),
-            "--wdir",   "/",         order.shim.filename().string(),
-            "rank"};
+    std::vector<std::string> line{"mpirun"};
+    if (!user_binds(order)) {
+        line.insert(line.end(), {"--bind-to", "none", "--map-by", "slot"});
+    }
+    line.insert(line.end(),
+                {"--host", hosts, "-np", std::to_string(ranks), "--wdir", "/", order.shim.filename().string(), "rank"});
+    return line;
 }
 
 void plan_lead(const LaunchOrder& order, Variables& env, LaunchPlan& plan) {
@@ -212,6 +229,7 @@ Result<void> plan_mpi(const LaunchOrder& order, const Variables& env, std::vecto
     ranks.log_dir = order.run_dir / "azureml-logs";
     ranks.facts_dir = order.facts_dir;
     ranks.plain_name = order.definition.node_count * order.definition.processes_per_node == 1;
+    ranks.bind = binds(order);
     ranks.log = std::exchange(plan.job.log, LogLines());
     plan.ranks = std::move(ranks);
     plan.rank_file = order.facts_dir / "ranks.json";

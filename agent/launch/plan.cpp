@@ -1,9 +1,11 @@
 #include "agent/launch/plan.hpp"
 
+#include "agent/launch/group_plan.hpp"
 #include "agent/launch/mpi_plan.hpp"
 #include "agent/launch/run_environment.hpp"
 #include "common/files.hpp"
 #include "fmt/core.h"
+#include "proto/process_layout.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -68,20 +70,14 @@ Result<void> check(const LaunchOrder& order) {
             return Error(Errc::invalid_argument, "a run on several nodes needs a distributed backend");
         }
         return {};
-    case proto::LaunchKind::mpi: return {};
+    case proto::LaunchKind::mpi:
     case proto::LaunchKind::process_group:
-        return Error(Errc::invalid_argument, "not supported yet: PyTorch process groups (Gloo, NCCL); use mpi");
-    case proto::LaunchKind::parameter_server:
-        return Error(Errc::invalid_argument, "not supported yet: TensorFlow parameter servers; use mpi");
+    case proto::LaunchKind::parameter_server: return {};
     }
     return Error(Errc::internal, "unknown kind of launch");
 }
 
 } // namespace
-
-std::string driver_log_name(int rank) {
-    return rank < 0 ? "70_driver_log.txt" : fmt::format("70_driver_log_{}.txt", rank);
-}
 
 std::string replace_data_references(const std::string& text, const std::map<std::string, std::string>& data_paths) {
     constexpr std::string_view word = "AZUREML_DATAREFERENCE_";
@@ -132,10 +128,14 @@ Result<LaunchPlan> plan_launch(const LaunchOrder& order) {
         }
         return plan;
     }
+    if (order.definition.launch != proto::LaunchKind::single) {
+        plan_group(order, std::move(env), std::move(argv), plan);
+        return plan;
+    }
     plan.job.argv = std::move(argv);
     plan.job.env = std::move(env);
     plan.job.cwd = order.work_dir;
-    plan.job.out = order.run_dir / "azureml-logs" / driver_log_name(-1);
+    plan.job.out = order.run_dir / "azureml-logs" / proto::driver_log_name("");
     return plan;
 }
 

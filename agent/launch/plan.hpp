@@ -36,13 +36,17 @@ struct LaunchOrder {
     std::string daemon_command; // other nodes of an MPI run: DesiredRun::daemon_command
     Millis grace{30'000};       // between TERM and KILL at the time limit
     int cores = 1;
-    int gpus = 0;
+    bool owns_cores = false; // no other run or node of ours is on this machine
+    int own_port = 0;        // first of the ports that this node keeps for the run; 0 if it keeps none
+    /// The GPUs of the run on this node, as CUDA_VISIBLE_DEVICES names them. Nothing: they are not managed here.
+    std::optional<std::vector<std::string>> gpus;
+    bool gpus_are_shared = false; // other runs of this node have others: the user's own choice does not count
 };
 
 /// What is to be written and started.
 struct LaunchPlan {
     ShimJob job;
-    std::optional<RankJob> ranks; // MPI
+    std::optional<RankJob> ranks; // where there are several processes
     fs::path rank_file;
     std::string host_file; // text of the file that AZ_BATCHAI_MPI_HOST_FILE names
     fs::path host_file_path;
@@ -50,6 +54,10 @@ struct LaunchPlan {
 
 /// invalid_argument: it cannot be launched as it is asked for.
 Result<LaunchPlan> plan_launch(const LaunchOrder& order);
+
+/// How many ports, one after the other, a node keeps for its part of the run: one for the rendezvous, and one for each
+/// task that others connect to.
+int ports_of(const proto::RunDefinition& definition, int node_index);
 
 /// Writes the rank file, the host file and `job_file`; makes the folders of logs and facts.
 Result<void> write_plan(const LaunchPlan& plan, const fs::path& job_file);
@@ -70,8 +78,5 @@ Result<void> check_daemon_command(const std::string& command);
 /// The sentences around a process's output that clients look for.
 inline constexpr const char* success_line = "The activity completed successfully. Finalizing run...";
 inline constexpr const char* failure_line = "The experiment failed with exit code: {code}. Finalizing run...";
-
-/// File name of the driver log of a rank, or of the only process (-1).
-std::string driver_log_name(int rank);
 
 } // namespace linarite::agent

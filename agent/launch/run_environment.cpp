@@ -1,5 +1,6 @@
 #include "agent/launch/run_environment.hpp"
 
+#include "agent/launch/mpi_plan.hpp"
 #include "fmt/core.h"
 
 #include <algorithm>
@@ -34,8 +35,8 @@ std::string value_of(const Variables& variables, const std::string& name, const 
 void add_batch_family(Variables& env, const LaunchOrder& order, const LaunchPlan& plan) {
     const auto addresses = node_addresses(order);
     const std::string& master = addresses.front();
-    const std::string port = std::to_string(first_port + order.fence % port_range);
-    const std::string gpus = std::to_string(order.gpus);
+    const std::string port = std::to_string(rendezvous_port(order));
+    const std::string gpus = std::to_string(order.gpus ? order.gpus->size() : 0);
     const std::string& node = order.gang[static_cast<std::size_t>(order.node_index)].node.str();
     env["MASTER_ADDR"] = master;
     env["MASTER_PORT"] = port;
@@ -97,6 +98,27 @@ void add_azureml(Variables& env, const LaunchOrder& order) {
     }
 }
 
+/// By which interface the processes find each other, and which node this is. The user's own choice comes later and
+/// wins.
+void add_rendezvous(Variables& env, const LaunchOrder& order) {
+    if (order.definition.launch == proto::LaunchKind::single) {
+        return;
+    }
+    env["NODE_RANK"] = std::to_string(order.node_index);
+    const std::string interface = interface_of(node_addresses(order)[static_cast<std::size_t>(order.node_index)]);
+    if (!interface.empty()) {
+        env["GLOO_SOCKET_IFNAME"] = interface;
+        env["NCCL_SOCKET_IFNAME"] = interface;
+    }
+}
+
+void add_gpus(Variables& env, const LaunchOrder& order) {
+    const auto& users = order.definition.environment_variables;
+    if (order.gpus && (order.gpus_are_shared || !users.contains("CUDA_VISIBLE_DEVICES"))) {
+        env["CUDA_VISIBLE_DEVICES"] = joined(*order.gpus, ",");
+    }
+}
+
 void put_all(Variables& into, const Variables& from) {
     for (const auto& [name, value] : from) {
         into[name] = value;
@@ -118,6 +140,18 @@ std::map<std::string, std::string> inherited_variables() {
 
 bool on_one_host(const std::vector<proto::GangMember>& gang) {
     return std::ranges::all_of(gang, [&](const auto& member) { return member.host_id == gang.front().host_id; });
+}
+
+int port_of(const LaunchOrder& order, int node) {
+    if (node == order.node_index && order.own_port != 0) {
+        return order.own_port;
+    }
+    return order.gang[static_cast<std::size_t>(node)].port;
+}
+
+int rendezvous_port(const LaunchOrder& order) {
+    const int port = port_of(order, 0);
+    return port != 0 ? port : static_cast<int>(first_port + order.fence % port_range);
 }
 
 std::vector<std::string> node_addresses(const LaunchOrder& order) {
@@ -142,11 +176,13 @@ std::map<std::string, std::string> run_environment(const LaunchOrder& order, con
     env["PYTHONUNBUFFERED"] = "1"; // each process has a log of its own: whole lines at once, and nothing to mix with
     add_azureml(env, order);
     add_batch_family(env, order, plan);
+    add_rendezvous(env, order);
     const std::string system_path = value_of(env, "PATH", default_path);
     put_all(env, order.environment);
     const std::string environment_path = value_of(order.environment, "PATH", "");
     put_all(env, order.definition.environment_variables);
     put_all(env, order.variables);
+    add_gpus(env, order);
     // the environment's programs come first, even if the user's variables have a PATH
     std::string path = value_of(order.definition.environment_variables, "PATH", system_path);
     if (!environment_path.empty()) {

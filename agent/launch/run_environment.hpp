@@ -9,8 +9,13 @@ namespace linarite::agent {
 std::vector<std::string> node_addresses(const LaunchOrder& order);
 bool on_one_host(const std::vector<proto::GangMember>& gang);
 
-/// What every process of the run on this node gets, Open MPI's settings apart. Later ones win: what the service
-/// promises, the environment's, the user's, the coordinator's.
+/// The first of the ports that a node keeps for the run; 0 if it is not known.
+int port_of(const LaunchOrder& order, int node);
+/// MASTER_PORT: kept on the lead node, or, for a process that has nobody to meet, one that is probably free.
+int rendezvous_port(const LaunchOrder& order);
+
+/// What every process of the run on this node gets, Open MPI's settings and what is its own apart. Later ones win: what
+/// the service promises, the environment's, the user's, the coordinator's.
 std::map<std::string, std::string> run_environment(const LaunchOrder& order, const LaunchPlan& plan);
 
 /// Where the run's temporary files go on this node.

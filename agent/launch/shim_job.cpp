@@ -58,6 +58,15 @@ int small(JsonReader& reader, std::string_view key) {
     return static_cast<int>(reader.integer(key, -1'000'000, 1'000'000, 0));
 }
 
+Json print(const std::vector<RankProcess>& processes) {
+    Json out = Json::array();
+    for (const auto& process : processes) {
+        out.push_back(
+            Json{{"rank", process.rank}, {"word", process.word}, {"service", process.service}, {"env", process.env}});
+    }
+    return out;
+}
+
 Result<Json> read_object(const fs::path& file) {
     const auto text = read_file(file, fact_limit);
     if (!text) {
@@ -106,7 +115,10 @@ Result<void> write_rank_file(const fs::path& file, const RankJob& job) {
                                     {"log_dir", job.log_dir.string()},
                                     {"facts_dir", job.facts_dir.string()},
                                     {"plain_name", job.plain_name},
-                                    {"log", print(job.log)}});
+                                    {"bind", job.bind},
+                                    {"log", print(job.log)},
+                                    {"processes", print(job.processes)},
+                                    {"linger", job.linger}});
 }
 
 Result<std::optional<ExitFact>> read_exit_fact(const fs::path& facts_dir) {
@@ -137,24 +149,32 @@ Result<std::optional<ExitFact>> read_exit_fact(const fs::path& facts_dir) {
     return std::optional<ExitFact>(std::move(fact));
 }
 
+std::optional<RankFact> read_rank_fact(const fs::path& file) {
+    const auto document = read_object(file);
+    if (!document) {
+        return std::nullopt;
+    }
+    std::vector<Fault> faults;
+    JsonReader reader(*document, "", faults);
+    RankFact fact;
+    fact.rank = small(reader, "rank");
+    fact.exit_code = small(reader, "exit_code");
+    fact.signal = small(reader, "signal");
+    fact.out_of_memory = reader.boolean("out_of_memory", false);
+    fact.told = reader.boolean("told", false);
+    fact.service = reader.boolean("service", false);
+    fact.ended_us = reader.integer("ended_us", any_low, any_high, 0);
+    return fact;
+}
+
 std::vector<RankFact> read_rank_facts(const fs::path& facts_dir) {
     std::vector<RankFact> facts;
     std::error_code ec;
     for (fs::directory_iterator at(facts_dir, ec), end; !ec && at != end; at.increment(ec)) {
         const std::string name = at->path().filename().string();
-        const auto document = name.starts_with("rank-") ? read_object(at->path()) : Result<Json>(Error());
-        if (!document) {
-            continue; // it is being written, or the run put a file of its own there
+        if (const auto fact = name.starts_with("rank-") ? read_rank_fact(at->path()) : std::nullopt) {
+            facts.push_back(*fact);
         }
-        std::vector<Fault> faults;
-        JsonReader reader(*document, "", faults);
-        RankFact fact;
-        fact.rank = small(reader, "rank");
-        fact.exit_code = small(reader, "exit_code");
-        fact.signal = small(reader, "signal");
-        fact.out_of_memory = reader.boolean("out_of_memory", false);
-        fact.ended_us = reader.integer("ended_us", any_low, any_high, 0);
-        facts.push_back(fact);
     }
     std::ranges::sort(facts, {}, &RankFact::rank);
     return facts;

@@ -45,7 +45,15 @@ struct ShimJob {
     bool signal_group = true;      // false: the TERM goes to the main process alone
 };
 
-/// What each rank of an MPI run on one node needs to know (`linarite-shim rank`).
+/// One process that `linarite-shim ranks` starts.
+struct RankProcess {
+    int rank = 0;
+    std::string word;                       // proto::file_word(): what its log is called after
+    bool service = false;                   // a parameter server: ends when the workers have
+    std::map<std::string, std::string> env; // what is its own
+};
+
+/// What each rank of a run on one node needs to know (`linarite-shim rank` and `ranks`).
 struct RankJob {
     std::vector<std::string> argv;
     std::map<std::string, std::string> env; // wins over what mpirun gave
@@ -53,7 +61,10 @@ struct RankJob {
     fs::path log_dir;
     fs::path facts_dir;
     bool plain_name = false; // the only rank of its run: its log has no number
+    bool bind = false;       // each rank to its share of the node's cores (MPI)
     LogLines log;
+    std::vector<RankProcess> processes; // none with MPI, whose launcher says who is who
+    bool linger = false;                // services go on until they are told to end: there are workers on other nodes
 };
 
 Result<void> write_job_file(const fs::path& file, const ShimJob& job);
@@ -80,12 +91,16 @@ struct RankFact {
     int exit_code = 0;
     int signal = 0;
     bool out_of_memory = false;
+    bool told = false;    // it ended after it had been asked to
+    bool service = false; // see RankProcess
     std::int64_t ended_us = 0;
     [[nodiscard]] bool ok() const { return exit_code == 0 && signal == 0; }
 };
 
 /// Nothing if the run has not ended. A file that cannot be read is an error.
 Result<std::optional<ExitFact>> read_exit_fact(const fs::path& facts_dir);
+/// That of one rank; nothing if it cannot be read (it is being written, or the run put a file of its own there).
+std::optional<RankFact> read_rank_fact(const fs::path& file);
 /// Those that are there, by rank.
 std::vector<RankFact> read_rank_facts(const fs::path& facts_dir);
 

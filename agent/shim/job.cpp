@@ -63,6 +63,15 @@ std::map<std::string, std::string> environment(const Json& object) {
     return out;
 }
 
+RankProcess rank_process(const Json& object) {
+    RankProcess process;
+    process.rank = static_cast<int>(number(object, "rank", 0));
+    process.word = text(object, "word");
+    process.service = flag(object, "service", false);
+    process.env = environment(object);
+    return process;
+}
+
 std::string read_object(const std::string& path, Json& document) {
     document = Json::parse(slurp(path), nullptr, false);
     return document.is_object() ? "" : "'" + path + "' cannot be read or is no JSON object";
@@ -140,7 +149,14 @@ std::string read_rank_job(const std::string& path, RankJob& job) {
     job.log_dir = text(document, "log_dir");
     job.facts_dir = text(document, "facts_dir");
     job.plain_name = flag(document, "plain_name", job.plain_name);
+    job.bind = flag(document, "bind", job.bind);
     job.log = log_lines(document);
+    job.linger = flag(document, "linger", job.linger);
+    job.grace_ms = number(document, "grace_ms", job.grace_ms);
+    const auto processes = document.find("processes");
+    for (const auto& each : processes != document.end() ? *processes : Json::array()) {
+        job.processes.push_back(rank_process(each));
+    }
     if (job.argv.empty() || job.cwd.empty() || job.log_dir.empty() || job.facts_dir.empty()) {
         return "'" + path + "' lacks argv, cwd, log_dir or facts_dir";
     }

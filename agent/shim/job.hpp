@@ -43,7 +43,15 @@ struct Job {
     bool signal_group = true;         // false: only the main process gets the TERM
 };
 
-/// What every rank of an MPI run on one node needs to know.
+/// One process that `linarite-shim ranks` starts.
+struct RankProcess {
+    int rank = 0;                           // over all nodes
+    std::string word;                       // what its log is called after; "" for the only process of a run
+    bool service = false;                   // a parameter server: works for the others, and ends when they have
+    std::map<std::string, std::string> env; // what is its own
+};
+
+/// What every rank of a run on one node needs to know.
 struct RankJob {
     std::vector<std::string> argv;
     std::map<std::string, std::string> env; // wins over what mpirun gave
@@ -51,7 +59,11 @@ struct RankJob {
     std::string log_dir;
     std::string facts_dir;
     bool plain_name = false; // the only rank of its run: its log has no number
+    bool bind = false;       // each rank to its share of the node's cores
     LogLines log;
+    std::vector<RankProcess> processes; // none with MPI, whose launcher says who is who
+    bool linger = false;                // services go on until we are told to end: there are workers on other nodes
+    std::int64_t grace_ms = 5'000;      // between TERM and KILL of the others when one failed
 };
 
 /// Reads a job file. Gives "" or what is wrong with it.

@@ -1,6 +1,7 @@
-// linarite-shim: what runs beside a user's processes, inside any image: the supervisor of one run on one node, and Open
-// MPI's launch agent in place of ssh.
+// linarite-shim: what runs beside a user's processes, inside any image: the supervisor of one run on one node, what
+// starts its ranks, and Open MPI's launch agent in place of ssh.
 #include "agent/shim/rank.hpp"
+#include "agent/shim/ranks.hpp"
 #include "agent/shim/rsh.hpp"
 #include "agent/shim/spawner.hpp"
 #include "agent/shim/supervise.hpp"
@@ -27,12 +28,15 @@ int main(int count, char** words) {
     if (mode == "rank") {
         return rank();
     }
+    if (mode == "ranks") {
+        return ranks();
+    }
     if (mode == "--version") {
         std::puts("linarite-shim " LINARITE_VERSION);
         return 0;
     }
     std::fprintf(stderr,
                  "usage: linarite-shim supervise JOB-FILE | spawner ROOM | sweep FACTS-DIR | rsh HOST COMMAND... | "
-                 "rank | --version\n");
+                 "rank | ranks | --version\n");
     return 2;
 }

@@ -1,19 +1,19 @@
 #include "agent/shim/rank.hpp"
 
+#include "agent/shim/cores.hpp"
 #include "agent/shim/facts.hpp"
 #include "agent/shim/job.hpp"
+#include "agent/shim/rank_process.hpp"
 
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 namespace linarite::shim {
 
@@ -23,9 +23,20 @@ namespace {
 // end us.
 constexpr std::array outlived{SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGPIPE, SIGALRM};
 
+/// What scripts written for torch's own launcher read, and where Open MPI has it.
+constexpr std::array<std::pair<const char*, const char*>, 4> torch_names{
+    {{"RANK", "OMPI_COMM_WORLD_RANK"},
+     {"WORLD_SIZE", "OMPI_COMM_WORLD_SIZE"},
+     {"LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"},
+     {"LOCAL_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"}}};
+
 std::string variable(const char* name) {
     const char* value = std::getenv(name); // NOLINT(concurrency-mt-unsafe): the shim has one thread
     return value == nullptr ? "" : value;
+}
+
+int number_in(const char* name) {
+    return static_cast<int>(std::strtol(variable(name).c_str(), nullptr, 10));
 }
 
 void outlive() {
@@ -48,29 +59,11 @@ void set_environment(const RankJob& job) {
     for (const auto& [name, value] : job.env) {
         ::setenv(name.c_str(), value.c_str(), 1); // NOLINT(concurrency-mt-unsafe)
     }
-}
-
-[[noreturn]] void become(const RankJob& job, int log, pid_t parent) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != parent) {
-        ::_exit(127);
+    for (const auto& [name, source] : torch_names) { // what the user has set stays
+        if (const std::string value = variable(source); !value.empty()) {
+            ::setenv(name, value.c_str(), 0); // NOLINT(concurrency-mt-unsafe)
+        }
     }
-    ::dup2(log, 1);
-    ::dup2(log, 2);
-    std::vector<char*> argv;
-    argv.reserve(job.argv.size() + 1);
-    for (const auto& word : job.argv) {
-        argv.push_back(const_cast<char*>(word.c_str())); // execvp leaves them alone
-    }
-    argv.push_back(nullptr);
-    std::string wrong = "cannot enter the working directory '" + job.cwd + "'";
-    if (::chdir(job.cwd.c_str()) == 0) {
-        ::execvp(argv[0], argv.data());
-        wrong = "cannot start '" + job.argv[0] + "'";
-    }
-    const int error = errno;
-    write_line(log, wrong + ": " + std::strerror(error)); // NOLINT(concurrency-mt-unsafe)
-    ::_exit(error == ENOENT ? 127 : 126);
 }
 
 int end_likewise(int status) {
@@ -97,8 +90,7 @@ int rank() {
         return 127;
     }
     const auto self = static_cast<int>(std::strtol(number.c_str(), nullptr, 10));
-    const std::string log_name =
-        job.log_dir + "/70_driver_log" + (job.plain_name ? "" : "_" + std::to_string(self)) + ".txt";
+    const std::string log_name = rank_log(job, job.plain_name ? "" : std::to_string(self));
     const int log = open_log(log_name);
     if (log < 0) {
         std::perror(("linarite-shim rank: open '" + log_name + "'").c_str());
@@ -108,23 +100,24 @@ int rank() {
     set_environment(job);
     const std::int64_t oom_before = oom_kills();
     write_before(log, job.log);
+    if (job.bind) {
+        bind_to_share(number_in("OMPI_COMM_WORLD_LOCAL_RANK"), number_in("OMPI_COMM_WORLD_LOCAL_SIZE"));
+    }
     const pid_t parent = ::getpid();
     const pid_t child = ::fork();
     if (child == 0) {
-        become(job, log, parent);
+        become_rank(job, log, parent);
     }
     int status = 127 << 8;
     while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     const int exit_code = signal == 0 ? WEXITSTATUS(status) : 0;
-    const Json fact{{"rank", self},
-                    {"pid", child},
-                    {"exit_code", exit_code},
-                    {"signal", signal},
-                    {"out_of_memory", signal == SIGKILL && oom_kills() > oom_before},
-                    {"ended_us", wall_us()}};
-    write_fact(job.facts_dir, "rank-" + std::to_string(self) + ".json", fact, false);
+    write_rank_fact(job, self,
+                    Json{{"pid", child},
+                         {"exit_code", exit_code},
+                         {"signal", signal},
+                         {"out_of_memory", signal == SIGKILL && oom_kills() > oom_before}});
     write_after(log, job.log, exit_code, signal);
     return end_likewise(status);
 }

@@ -34,6 +34,7 @@ struct Part {
     bool lost = false;  // its node was restarted before it was done
     std::string detail;
     std::optional<Outcome> outcome;
+    bool work_done = false;      // it did its share, whatever of it still runs
     std::uint64_t failed_at = 0; // order of failures over all parts; 0: it did not fail
     std::string stop_reason;     // of a leftover
     int absences = 0;            // reports in a row that should have mentioned it and did not

@@ -7,6 +7,49 @@ namespace linarite::core {
 
 namespace {
 
+/// One launcher, on the lead node, starts all processes.
+bool has_launcher(const Run& run) {
+    return run.spec.deciders == std::set<int>{0};
+}
+
+/// Without a launcher for all, each node knows its own ranks alone: which of them failed first, their clocks say. Those
+/// of one run are near enough to each other, since what fails because of another does so a round trip later.
+const Part* first_to_fail(const Run& run) {
+    const auto known = [](const Part& part) { return part.outcome->rank_ended_us > 0; };
+    const Part* first = nullptr;
+    for (const auto& part : run.parts) {
+        if (part->failed_at == 0) {
+            continue;
+        }
+        const bool clocks = first != nullptr && !has_launcher(run) && known(*first) && known(*part);
+        if (first == nullptr || (clocks ? part->outcome->rank_ended_us < first->outcome->rank_ended_us
+                                        : part->failed_at < first->failed_at)) {
+            first = part.get();
+        }
+    }
+    return first;
+}
+
+/// The end of the work, if nothing failed: nothing while some of it goes on.
+std::optional<Outcome> end_of_work(const Run& run) {
+    std::optional<Outcome> end;
+    for (const int index : run.spec.deciders) {
+        const Part& part = *run.parts.at(static_cast<std::size_t>(index));
+        const bool ended = part.phase >= NodePhase::exited && part.outcome;
+        if (!ended && !part.work_done) {
+            return std::nullopt;
+        }
+        if (!ended && !end) {
+            end = Outcome{};
+            end->started = true;
+            end->node = part.node->spec.name;
+        } else if (ended && (!end || (succeeded(*end) && !succeeded(*part.outcome) && !part.work_done))) {
+            end = part.outcome;
+        }
+    }
+    return end;
+}
+
 /// Whether the lead's word on a failure says more than another node's: it knows the rank, or that the script is at
 /// fault.
 bool names_culprit_better(const Outcome& lead, const Outcome& other) {
@@ -52,16 +95,9 @@ std::optional<Outcome> verdict(const Run& run) {
     if (run.parts.empty()) {
         return std::nullopt;
     }
-    const Part* first = nullptr;
-    for (const auto& part : run.parts) {
-        if (part->failed_at != 0 && (first == nullptr || part->failed_at < first->failed_at)) {
-            first = part.get();
-        }
-    }
-    const Part& lead = *run.parts.front();
-    const bool lead_ended = lead.phase >= NodePhase::exited && lead.outcome;
+    const Part* first = first_to_fail(run);
     if (first == nullptr) {
-        return lead_ended ? lead.outcome : std::nullopt;
+        return end_of_work(run);
     }
     Outcome outcome = *first->outcome;
     refine(outcome, run);
@@ -70,6 +106,11 @@ std::optional<Outcome> verdict(const Run& run) {
 
 void refine(Outcome& outcome, const Run& run) {
     if (run.parts.empty() || succeeded(outcome)) {
+        return;
+    }
+    if (!has_launcher(run)) {
+        const Part* first = first_to_fail(run);
+        outcome = first == nullptr ? outcome : *first->outcome;
         return;
     }
     const Part& lead = *run.parts.front();

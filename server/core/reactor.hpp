@@ -27,6 +27,9 @@ struct RunSpec {
     Time submitted{};
     std::optional<Millis> max_duration; // of the launched script; makes backfill past a reservation possible
     int max_attempts = 1;
+    /// The nodes, by index, whose parts must end well for the run to have: what the others do ends with them. One
+    /// launcher on the lead node stands for all; without one, each node that does some of the work counts.
+    std::set<int> deciders{0};
 };
 
 struct NodeSpec {
@@ -49,6 +52,7 @@ struct Outcome {
     bool timed_out = false;
     bool stopped = false; // ended on our order
     int rank = -1;
+    std::int64_t rank_ended_us = 0; // by the clock of its node; 0 if that is not known
     NodeName node;
     std::string code; // "UserError", "ServiceError", "" if it ended well
     std::string message;
@@ -63,6 +67,8 @@ struct NodeReport {
     NodePhase phase = NodePhase::assigned;
     std::string detail;
     std::optional<Outcome> outcome; // from `exited` on
+    /// Its share of the work has ended well, though something of it still runs for the sake of the others.
+    bool work_done = false;
 };
 
 enum class Want { prepare, launch, stop };

@@ -16,7 +16,7 @@ constexpr int absences_that_prove_it = 2;
 Outcome without_ending(const Part& part) {
     Outcome outcome;
     outcome.started = true;
-    if (part.index == 0) {
+    if (part.owner->spec.deciders.contains(part.index)) {
         outcome.code = "ServiceError";
         outcome.message = "node '" + part.node->spec.name.str() + "' did not say how the run ended";
     }
@@ -84,6 +84,8 @@ void Turn::take_active(Part& part, const NodeReport& report) {
         part.detail = report.detail;
         changed_waits_.insert(run.spec.id);
     }
+    const bool did_its_share = report.work_done && !part.work_done;
+    part.work_done = part.work_done || report.work_done;
     part.phase = report.phase;
     part.acted = part.acted || report.phase > NodePhase::assigned;
     if (part.phase >= NodePhase::exited && !part.outcome) {
@@ -95,7 +97,7 @@ void Turn::take_active(Part& part, const NodeReport& report) {
             part.failed_at = board_.next_failure++;
         }
     }
-    if (!further) {
+    if (!further && !did_its_share) {
         return;
     }
     changed_waits_.insert(run.spec.id);

@@ -1,6 +1,6 @@
 #include "server/service/run_rows.hpp"
 
-#include "proto/run_definition.hpp"
+#include "proto/process_layout.hpp"
 #include "server/service/workspaces.hpp"
 
 namespace linarite::service {
@@ -8,6 +8,27 @@ namespace linarite::service {
 core::NodeSpec node_spec(const store::NodeRow& row) {
     return core::NodeSpec{row.name, targets_of(row.labels, row.gpus), row.slots, row.incarnation, row.boot_id};
 }
+
+namespace {
+
+/// The nodes whose ends make the run's. An MPI run's is its launcher's, whatever its daemons elsewhere do.
+std::set<int> deciders_of(const store::RunRow& row) {
+    const auto definition = row.node_count == 1
+                                ? Result<proto::RunDefinition>(Error())
+                                : proto::parse_run_definition(proto::Json::parse(row.definition, nullptr, false));
+    if (!definition || definition->launch == proto::LaunchKind::mpi) {
+        return {0};
+    }
+    std::set<int> out;
+    for (const proto::ProcessPlace& place : proto::process_layout(*definition)) {
+        if (place.role != proto::ProcessRole::parameter_server) {
+            out.insert(place.node);
+        }
+    }
+    return out;
+}
+
+} // namespace
 
 core::RunSpec run_spec(const store::RunRow& row) {
     core::RunSpec spec;
@@ -18,6 +39,7 @@ core::RunSpec run_spec(const store::RunRow& row) {
     spec.submitted = row.created;
     spec.max_duration = row.max_duration;
     spec.max_attempts = row.max_attempts;
+    spec.deciders = deciders_of(row);
     return spec;
 }
 
@@ -45,6 +67,7 @@ core::Outcome outcome_of(const NodeName& node, const proto::Ending& ending) {
     outcome.timed_out = ending.timed_out;
     outcome.stopped = ending.stopped;
     outcome.rank = ending.rank;
+    outcome.rank_ended_us = ending.rank_ended_us;
     outcome.node = node;
     outcome.code = ending.code;
     outcome.message = ending.message;
@@ -63,6 +86,7 @@ core::NodeReport node_report(const NodeName& node, const proto::RunReport& repor
     case proto::Phase::done: out.phase = core::NodePhase::done; break;
     }
     out.detail = report.detail;
+    out.work_done = report.work_done;
     if (report.ending) {
         out.outcome = outcome_of(node, *report.ending);
     }

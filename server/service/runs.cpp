@@ -2,6 +2,7 @@
 
 #include "common/hash.hpp"
 #include "proto/json_reader.hpp"
+#include "server/service/process_picture.hpp"
 #include "server/service/run_rows.hpp"
 
 #include <algorithm>
@@ -27,16 +28,6 @@ std::string scripts_in(const proto::Manifest& manifest) {
         }
     }
     return names.empty() ? "; it has no Python scripts" : "; its Python scripts are: " + names;
-}
-
-void check_launch(const proto::RunDefinition& definition, std::vector<Fault>& faults) {
-    if (definition.launch == proto::LaunchKind::process_group ||
-        definition.launch == proto::LaunchKind::parameter_server) {
-        faults.push_back(
-            {"/definition/communicator",
-             "communicator '" + definition.communicator +
-                 "' is not supported yet; use MPI (communicator \"IntelMpi\" or \"Mpi\") or a single process"});
-    }
 }
 
 void check_data(const proto::RunDefinition& definition, const std::map<std::string, store::DatastoreRow>& datastores,
@@ -155,6 +146,10 @@ store::RunRow Runs::make_row(const SubmitRequest& request, const proto::RunDefin
     row.workspace = request.workspace;
     row.parent = request.parent;
     row.properties = request.properties;
+    if (proto::process_count(definition) > 1) { // as the service has them; service/process_files writes the files
+        row.properties["ProcessInfoFile"] = process_info_file;
+        row.properties["ProcessStatusFile"] = process_status_file;
+    }
     if (request.keeps_document) {
         row.document = proto::print_json(without_secrets(request.definition));
     }
@@ -185,7 +180,6 @@ asio::awaitable<Result<Runs::Prepared>> Runs::prepare(SubmitRequest request, boo
     if (parsed->target.empty()) {
         parsed->target = default_target;
     }
-    check_launch(*parsed, faults);
     check_data(*parsed, datastores, faults);
     if (manifest) {
         check_script(*parsed, **manifest, faults);

@@ -20,7 +20,10 @@ struct Scheduler::ActiveRun {
     std::map<std::string, std::string> variables;
     /// The last word of each node about its part, by node; only of the current fence.
     std::map<NodeName, proto::RunReport> reports;
+    std::vector<proto::ProcessPlace> layout; // if it has several processes
+    std::vector<NodeName> nodes;             // of the current placement, by index
     Fence fence = 0;
+    int attempt = 0;
 };
 
 struct Scheduler::Node {
@@ -100,6 +103,13 @@ void Scheduler::remember(const store::RunRow& row, std::vector<proto::DesiredDat
     run.variables = settings_.variables ? settings_.variables(row) : run_variables(row, store::WorkspaceRow{});
     give_token(row.id, run, row.attempt);
     run.fence = row.fence;
+    run.nodes = row.nodes;
+    run.attempt = row.attempt;
+    if (row.node_count * row.processes_per_node > 1) {
+        if (const auto definition = proto::parse_run_definition(run.definition)) {
+            run.layout = proto::process_layout(*definition);
+        }
+    }
 }
 
 // Each attempt has a token of its own, so that a lost one cannot write any more.
@@ -247,15 +257,36 @@ void Scheduler::take_report(const NodeName& name, const proto::RunReport& report
     }
     proto::RunReport& known = found->second.reports[name];
     // the other nodes of the gang are told of these; a change wakes them
-    const bool news =
-        known.work_dir != report.work_dir || known.daemons != report.daemons || known.ending != report.ending;
+    const bool news = known.work_dir != report.work_dir || known.daemons != report.daemons ||
+                      known.ending != report.ending || known.port != report.port;
     if (known.fence == report.fence && known.phase > report.phase) {
         return; // an older picture that came late
     }
+    const bool moved = known.phase != report.phase || known.ended != report.ended;
     known = report;
+    if (moved) {
+        tell_processes(report.run, false);
+    }
     if (news) {
         wake_gang(report.run);
     }
+}
+
+void Scheduler::tell_processes(const RunId& id, bool over) const {
+    const auto found = active_.find(id);
+    if (!settings_.on_processes || found == active_.end() || found->second.layout.empty()) {
+        return;
+    }
+    const ActiveRun& run = found->second;
+    ProcessPicture picture{id, run.attempt, clock_.now(), over, {}};
+    for (const proto::ProcessPlace& place : run.layout) {
+        const auto node = static_cast<std::size_t>(place.node);
+        const NodeName name = node < run.nodes.size() ? run.nodes[node] : NodeName();
+        const auto report = run.reports.find(name);
+        picture.processes.push_back(process_state(place, static_cast<int>(run.layout.size()), name,
+                                                  report == run.reports.end() ? nullptr : &report->second, over));
+    }
+    settings_.on_processes(std::move(picture));
 }
 
 proto::SyncAnswer Scheduler::answer_for(const NodeName& name, const std::vector<proto::RunReport>& told) const {
@@ -295,7 +326,11 @@ proto::DesiredRun Scheduler::describe(const core::Desired& desired, bool brief) 
     for (const NodeName& member : desired.gang) {
         const proto::RunReport* report = report_of(desired, member);
         const auto known = nodes_.find(member);
-        proto::GangMember entry{member, "", "", report == nullptr ? "" : report->work_dir};
+        proto::GangMember entry{member, "", "", "", 0};
+        if (report != nullptr) {
+            entry.work_dir = report->work_dir;
+            entry.port = report->port;
+        }
         if (known != nodes_.end()) {
             entry.host_id = known->second.host_id;
             entry.address = known->second.address;
@@ -367,6 +402,8 @@ std::uint64_t Scheduler::enqueue(std::optional<store::RunRow> insert, core::Acti
             ActiveRun& run = active_[assign->run];
             run.fence = assign->fence;
             run.reports.clear();
+            run.nodes = assign->nodes;
+            run.attempt = assign->attempt;
             give_token(assign->run, run, assign->attempt);
         }
         if (const auto* move = std::get_if<core::MoveRun>(&action);
@@ -477,6 +514,7 @@ void Scheduler::publish(const core::Action& action) {
                      move->attempt, move->reason);
         touch(move->run);
         if (core::is_terminal(move->to)) {
+            tell_processes(move->run, true);
             active_.erase(move->run);
         }
     }

@@ -5,6 +5,7 @@
 #include "common/clock.hpp"
 #include "proto/agent_protocol.hpp"
 #include "server/core/reactor.hpp"
+#include "server/service/process_picture.hpp"
 #include "server/store/store.hpp"
 
 #include <boost/asio/io_context.hpp>
@@ -30,6 +31,8 @@ struct SchedulerSettings {
     std::function<std::string(const RunId&, int attempt)> run_token = {};
     /// The compute targets of a node with these labels and so many GPUs.
     std::function<std::set<std::string>(const std::vector<std::string>& labels, int gpus)> targets = {};
+    /// Told of the processes of a run that has several, whenever something about them is new.
+    std::function<void(ProcessPicture)> on_processes = {};
 };
 
 /// Owns the reactor. Everything here runs on the one event loop; nothing is awaited between asking the reactor and
@@ -85,6 +88,7 @@ private:
     asio::awaitable<void> write_batch(std::shared_ptr<std::vector<Batch>> batches);
     void publish(const core::Action& action);
     void take_report(const NodeName& name, const proto::RunReport& report);
+    void tell_processes(const RunId& id, bool over) const;
     [[nodiscard]] proto::SyncAnswer answer_for(const NodeName& name, const std::vector<proto::RunReport>& told) const;
     [[nodiscard]] proto::DesiredRun describe(const core::Desired& desired, bool brief) const;
     [[nodiscard]] const proto::RunReport* report_of(const core::Desired& desired, const NodeName& member) const;

@@ -141,14 +141,18 @@ protected:
         context.program = "mpi_probe";
         context.log_dir = node_folder(node) / "azureml-logs";
         context.output = outputs_.at(node);
-        context.processes = processes;
-        context.mpi = true;
+        proto::RunDefinition definition;
+        definition.launch = proto::LaunchKind::mpi;
+        definition.processes_per_node = processes;
+        context.processes = proto::process_layout(definition);
+        context.launch = definition.launch;
         context.lead = node == 0;
         return make_ending(context, fact, read_rank_facts(node_folder(node) / "state"));
     }
 
     [[nodiscard]] std::string rank_log(int node, int rank) const {
-        const auto text = read_file(node_folder(node) / "azureml-logs" / driver_log_name(rank));
+        const auto text = read_file(node_folder(node) / "azureml-logs" /
+                                    proto::driver_log_name(rank < 0 ? "" : std::to_string(rank)));
         return text ? *text : "no log of rank " + std::to_string(rank);
     }
     [[nodiscard]] std::string mpi_log() const {

@@ -100,7 +100,8 @@ TEST_F(AzureHistoryTest, EverythingThatIsWrongWithASubmissionComesInOneAnswer) {
     with_coordinator([this]() -> asio::awaitable<void> {
         const std::string snapshot = co_await make_snapshot("print('hello')\n");
         const std::string target = "/execution/v1.0" + scope + "/experiments/e/snapshotrun?runId=e_1_aa";
-        const Json configured{{"script", "gone.py"}, {"target", "mars"}, {"communicator", "Nccl"}};
+        const Json configured{
+            {"script", "gone.py"}, {"target", "mars"}, {"dataReferences", {{"d", {{"dataStoreName", "nowhere"}}}}}};
 
         const std::string words =
             co_await refused(400, "POST", target, Json{{"SnapshotId", snapshot}, {"Configuration", configured}});
@@ -108,7 +109,7 @@ TEST_F(AzureHistoryTest, EverythingThatIsWrongWithASubmissionComesInOneAnswer) {
                                                   Json{{"SnapshotId", "11111111-0000-0000-0000-000000000000"},
                                                        {"Configuration", Json{{"script", "train.py"}}}});
 
-        for (const char* part : {"gone.py", "mars", "Nccl"}) {
+        for (const char* part : {"gone.py", "mars", "nowhere"}) {
             EXPECT_NE(words.find(part), std::string::npos) << words;
         }
         EXPECT_NE(lost.find("projectcontent"), std::string::npos) << lost;

@@ -36,9 +36,16 @@ protected:
         out.signal = signal;
         return out;
     }
+    void as(proto::LaunchKind launch, int nodes, int per_node) {
+        proto::RunDefinition definition;
+        definition.launch = launch;
+        definition.node_count = nodes;
+        definition.processes_per_node = per_node;
+        context_.launch = launch;
+        context_.processes = proto::process_layout(definition);
+    }
     void as_mpi(int processes) {
-        context_.mpi = true;
-        context_.processes = processes;
+        as(proto::LaunchKind::mpi, 1, processes);
         context_.output = folder_ / "70_mpi_log.txt";
     }
 
@@ -123,8 +130,9 @@ TEST_F(EndingTest, OfSeveralRanksTheFirstOneCounts) {
     write("70_driver_log_2.txt", "boom\n");
 
     const auto ending = make_ending(context_, fact(137),
-                                    {RankFact{0, 0, SIGTERM, false, 2'000}, RankFact{1, 0, SIGKILL, false, 3'000},
-                                     RankFact{2, 3, 0, false, 1'000}});
+                                    {RankFact{.rank = 0, .signal = SIGTERM, .ended_us = 2'000},
+                                     RankFact{.rank = 1, .signal = SIGKILL, .ended_us = 3'000},
+                                     RankFact{.rank = 2, .exit_code = 3, .ended_us = 1'000}});
 
     EXPECT_EQ(ending.rank, 2);
     EXPECT_EQ(ending.exit_code, 3);
@@ -138,7 +146,8 @@ TEST_F(EndingTest, TheRankThatMpirunNamesWinsOverTheClock) {
     write("70_mpi_log.txt", "mpirun noticed that process rank 1 with PID 0 on node vm exited on signal 11\n");
 
     const auto ending = make_ending(context_, fact(139),
-                                    {RankFact{0, 0, SIGTERM, false, 1'000}, RankFact{1, 0, SIGSEGV, false, 1'001}});
+                                    {RankFact{.rank = 0, .signal = SIGTERM, .ended_us = 1'000},
+                                     RankFact{.rank = 1, .signal = SIGSEGV, .ended_us = 1'001}});
 
     EXPECT_EQ(ending.rank, 1);
     EXPECT_EQ(ending.signal, SIGSEGV);
@@ -147,7 +156,7 @@ TEST_F(EndingTest, TheRankThatMpirunNamesWinsOverTheClock) {
 TEST_F(EndingTest, ARankElsewhereIsTakenFromItsNode) {
     as_mpi(4);
     write("70_mpi_log.txt", "  Process name: [[21150,1],3]\n  Exit code:    11\n");
-    const auto lead = make_ending(context_, fact(11), {RankFact{0, 0, SIGTERM, false, 5}});
+    const auto lead = make_ending(context_, fact(11), {RankFact{.rank = 0, .signal = SIGTERM, .ended_us = 5}});
     proto::Ending other;
     other.started = true;
     other.rank = 3;
@@ -168,7 +177,8 @@ TEST_F(EndingTest, ADaemonThatEndedWellDoesNotHideItsRank) {
     as_mpi(4);
     context_.lead = false;
 
-    const auto ending = make_ending(context_, fact(0), {RankFact{2, 0, 0, false, 1}, RankFact{3, 11, 0, false, 2}});
+    const auto ending = make_ending(
+        context_, fact(0), {RankFact{.rank = 2, .ended_us = 1}, RankFact{.rank = 3, .exit_code = 11, .ended_us = 2}});
 
     EXPECT_EQ(ending.rank, 3);
     EXPECT_EQ(ending.exit_code, 11);
@@ -264,6 +274,60 @@ TEST(Facts, AreReadAsTheShimWritesThem) {
     ASSERT_TRUE(write_file_durably(folder / "exit.json", "{broken"));
     EXPECT_FALSE(read_exit_fact(folder));
     fs::remove_all(folder);
+}
+
+TEST_F(EndingTest, OfTheRanksThatWeStartTheFirstToFailIsNamed) {
+    as(proto::LaunchKind::process_group, 2, 2);
+    context_.node_index = 1;
+    write("70_driver_log_3.txt", "loss is nan\n");
+    const std::vector<RankFact> ranks{{.rank = 2, .signal = SIGTERM, .told = true, .ended_us = 5},
+                                      {.rank = 3, .exit_code = 7, .ended_us = 9}};
+
+    const auto ending = make_ending(context_, fact(7), ranks);
+
+    EXPECT_EQ(ending.rank, 3);
+    EXPECT_EQ(ending.rank_ended_us, 9);
+    EXPECT_EQ(ending.code, "UserError");
+    EXPECT_THAT(ending.message, HasSubstr("User process 'train.py' exited with status code 7 (rank 3, node node-1)."));
+    EXPECT_THAT(ending.message, HasSubstr("loss is nan"));
+}
+
+TEST_F(EndingTest, RanksThatWereToldToEndHaveNotFailed) {
+    as(proto::LaunchKind::process_group, 1, 2);
+    context_.stop_reason = "node 'n2' failed";
+    auto stopped = fact(143);
+    stopped.stopped = true;
+    const RankFact told{.rank = 0, .signal = SIGTERM, .told = true, .ended_us = 1};
+    const RankFact failed{.rank = 1, .exit_code = 1, .ended_us = 2};
+
+    EXPECT_TRUE(make_ending(context_, stopped, {told}).stopped);
+    EXPECT_EQ(make_ending(context_, stopped, {told}).message, "node 'n2' failed");
+    EXPECT_FALSE(make_ending(context_, stopped, {told, failed}).stopped); // it was quicker than the order
+    EXPECT_EQ(make_ending(context_, stopped, {told, failed}).rank, 1);
+}
+
+TEST_F(EndingTest, AParameterServerThatIsEndedAfterItsWorkersIsNoFailureButOneThatDiesBeforeIs) {
+    as(proto::LaunchKind::parameter_server, 1, 2);
+    proto::RunDefinition definition;
+    definition.launch = proto::LaunchKind::parameter_server;
+    definition.worker_count = definition.parameter_server_count = 1;
+    context_.processes = proto::process_layout(definition);
+    const RankFact worker{.rank = 0};
+    const RankFact ended{.rank = 1, .signal = SIGKILL, .told = true, .service = true};
+    const RankFact died{.rank = 1, .exit_code = 4, .service = true};
+
+    EXPECT_TRUE(make_ending(context_, fact(0), {worker, ended}).ok());
+    EXPECT_THAT(make_ending(context_, fact(4), {died}).message,
+                HasSubstr("status code 4 (parameter server 0, node node-1) before the workers had ended."));
+}
+
+TEST_F(EndingTest, WithoutARankThatFailedWhatStartsThemIsNamed) {
+    as(proto::LaunchKind::process_group, 1, 2);
+
+    const auto ending = make_ending(context_, fact(0, SIGKILL), {});
+
+    EXPECT_EQ(ending.code, "ServiceError");
+    EXPECT_THAT(ending.message, HasSubstr("What starts the processes of the run on node node-1 was ended by SIGKILL."));
 }
 
 } // namespace

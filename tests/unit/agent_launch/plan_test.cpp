@@ -15,7 +15,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsSupersetOf;
 using testing::Pair;
-using testing::StartsWith;
 
 LaunchOrder single() {
     LaunchOrder order;
@@ -148,6 +147,32 @@ TEST(LaunchPlan, RanksGetTheScriptAndNoKeyToTheLaunch) {
     EXPECT_TRUE(plan->job.log.before.empty());
 }
 
+TEST(LaunchPlan, RanksAreBoundOnlyWhereTheyHaveCoresAndTheNodeToThemselves) {
+    auto order = mpi(1, 2);
+    order.owns_cores = true;
+    EXPECT_TRUE(plan_launch(order)->ranks->bind);
+
+    order.owns_cores = false;
+    EXPECT_FALSE(plan_launch(order)->ranks->bind);
+    order.owns_cores = true;
+    order.cores = 1;
+    EXPECT_FALSE(plan_launch(order)->ranks->bind); // oversubscribed
+    auto neighbours = mpi(2, 1);
+    neighbours.owns_cores = true;
+    EXPECT_FALSE(plan_launch(neighbours)->ranks->bind);
+}
+
+TEST(LaunchPlan, TheUsersBindingWins) {
+    auto order = mpi(1, 2);
+    order.owns_cores = true;
+    order.definition.environment_variables = {{"OMPI_MCA_hwloc_base_binding_policy", "core"}};
+
+    const auto plan = plan_launch(order);
+
+    EXPECT_FALSE(plan->ranks->bind);
+    EXPECT_THAT(plan->job.argv, testing::Not(Contains("--bind-to")));
+}
+
 TEST(LaunchPlan, TheUsersTransportWins) {
     auto order = mpi(2, 1);
     order.definition.environment_variables = {{"OMPI_MCA_btl", "self,tcp"}, {"OMPI_MCA_mpi_yield_when_idle", "0"}};
@@ -182,12 +207,123 @@ TEST(LaunchPlan, WithoutMpirunTheNodeIsNamed) {
     EXPECT_THAT(plan.error().detail(), HasSubstr("node 'node-0'"));
 }
 
-TEST(LaunchPlan, WhatIsNotSupportedIsSaidInWords) {
-    auto order = single();
+LaunchOrder group(int nodes, int processes) {
+    LaunchOrder order = mpi(nodes, processes);
     order.definition.launch = proto::LaunchKind::process_group;
-    EXPECT_THAT(plan_launch(order).error().detail(), StartsWith("not supported yet: "));
+    int port = 21'000;
+    for (auto& member : order.gang) {
+        member.port = port;
+        port += 100;
+    }
+    return order;
+}
+
+LaunchOrder servers(int nodes, int workers, int parameter_servers) {
+    LaunchOrder order = group(nodes, 1);
     order.definition.launch = proto::LaunchKind::parameter_server;
-    EXPECT_THAT(plan_launch(order).error().detail(), StartsWith("not supported yet: "));
+    order.definition.worker_count = workers;
+    order.definition.parameter_server_count = parameter_servers;
+    return order;
+}
+
+TEST(LaunchPlan, ANodeOfAProcessGroupStartsItsOwnRanks) {
+    auto order = group(2, 2);
+    order.node_index = 1;
+
+    const auto plan = plan_launch(order);
+
+    ASSERT_TRUE(plan) << plan.error().detail();
+    EXPECT_THAT(plan->job.argv, ElementsAre("/opt/linarite/linarite-shim", "ranks"));
+    EXPECT_FALSE(plan->job.signal_group);
+    EXPECT_THAT(plan->job.env, IsSupersetOf({Pair("MASTER_ADDR", "127.0.0.1"), Pair("MASTER_PORT", "21000"),
+                                             Pair("NODE_RANK", "1"), Pair("AZ_BATCH_MASTER_NODE", "127.0.0.1:21000"),
+                                             Pair("GLOO_SOCKET_IFNAME", "lo"), Pair("NCCL_SOCKET_IFNAME", "lo"),
+                                             Pair("LINARITE_RANK_FILE", "/work/run_1/state/ranks.json")}));
+    ASSERT_TRUE(plan->ranks);
+    ASSERT_EQ(plan->ranks->processes.size(), 2U);
+    const RankProcess& last = plan->ranks->processes[1];
+    EXPECT_EQ(last.word, "3");
+    EXPECT_THAT(last.env, IsSupersetOf({Pair("RANK", "3"), Pair("LOCAL_RANK", "1"), Pair("WORLD_SIZE", "4"),
+                                        Pair("LOCAL_WORLD_SIZE", "2")}));
+    EXPECT_EQ(plan->ranks->argv.front(), "/envs/e1/bin/python");
+    EXPECT_EQ(plan->ranks->log.success, success_line);
+    EXPECT_TRUE(plan->job.log.before.empty());
+}
+
+TEST(LaunchPlan, TheLeadUsesThePortThatItKeepsAndTheUsersInterfaceWins) {
+    auto order = group(1, 1);
+    order.gang[0].port = 0;
+    order.own_port = 22'222;
+    order.definition.environment_variables = {{"GLOO_SOCKET_IFNAME", "eth7"}};
+
+    const auto plan = plan_launch(order);
+
+    EXPECT_THAT(plan->job.env, IsSupersetOf({Pair("MASTER_PORT", "22222"), Pair("GLOO_SOCKET_IFNAME", "eth7"),
+                                             Pair("NCCL_SOCKET_IFNAME", "lo")}));
+    EXPECT_EQ(plan->ranks->processes[0].word, ""); // the only one: its log has no number
+}
+
+TEST(LaunchPlan, EachTaskOfAParameterServerRunGetsTheSameClusterAndItsOwnPlace) {
+    auto order = servers(2, 2, 1);
+    order.gang[1].host_id = "host-b";
+    order.gang[1].address = "10.0.0.2";
+    order.gang[0].address = "10.0.0.1";
+
+    const auto lead = plan_launch(order);
+    order.node_index = 1;
+    const auto other = plan_launch(order);
+
+    ASSERT_TRUE(lead) << lead.error().detail();
+    const std::string cluster =
+        R"({"cluster":{"ps":["10.0.0.1:21001"],"worker":["10.0.0.2:21101","10.0.0.1:21002"]},"environment":"cloud",)";
+    ASSERT_EQ(lead->ranks->processes.size(), 2U);
+    const auto& worker = lead->ranks->processes[0].env;
+    const auto& server = lead->ranks->processes[1].env;
+    EXPECT_EQ(worker.at("TF_CONFIG"), cluster + R"("task":{"index":1,"type":"worker"}})");
+    EXPECT_THAT(worker, IsSupersetOf({Pair("AZ_BATCHAI_PS_HOSTS", "10.0.0.1:21001"),
+                                      Pair("AZ_BATCHAI_WORKER_HOSTS", "10.0.0.2:21101,10.0.0.1:21002"),
+                                      Pair("AZ_BATCHAI_TASK_TYPE", "worker"), Pair("AZ_BATCHAI_TASK_INDEX", "1")}));
+    EXPECT_THAT(server, IsSupersetOf({Pair("AZ_BATCHAI_TASK_TYPE", "ps"), Pair("AZ_BATCHAI_TASK_INDEX", "0")}));
+    EXPECT_TRUE(lead->ranks->processes[1].service);
+    EXPECT_EQ(lead->ranks->processes[1].word, "ps_0");
+    EXPECT_TRUE(lead->ranks->linger);
+    ASSERT_EQ(other->ranks->processes.size(), 1U);
+    EXPECT_EQ(other->ranks->processes[0].env.at("TF_CONFIG"), cluster + R"("task":{"index":0,"type":"worker"}})");
+}
+
+TEST(LaunchPlan, WithoutParameterServersTheClusterHasNoneAndNothingLingers) {
+    const auto plan = plan_launch(servers(1, 2, 0));
+
+    EXPECT_THAT(plan->ranks->processes[0].env,
+                Contains(Pair("TF_CONFIG", R"({"cluster":{"worker":["127.0.0.1:21001","127.0.0.1:21002"]},)"
+                                           R"("environment":"cloud","task":{"index":0,"type":"worker"}})")));
+    EXPECT_FALSE(plan->ranks->linger);
+}
+
+TEST(LaunchPlan, PortsAreKeptForTheRendezvousAndForTasks) {
+    EXPECT_EQ(ports_of(single().definition, 0), 0);
+    EXPECT_EQ(ports_of(mpi(2, 2).definition, 0), 1);
+    EXPECT_EQ(ports_of(group(2, 4).definition, 1), 0);
+    EXPECT_EQ(ports_of(servers(2, 3, 2).definition, 0), 4);
+    EXPECT_EQ(ports_of(servers(2, 3, 2).definition, 1), 3);
+}
+
+TEST(LaunchPlan, ARunSeesTheGpusOfItsSlot) {
+    auto order = single();
+    order.gpus = {"2", "3"};
+    EXPECT_THAT(plan_launch(order)->job.env,
+                IsSupersetOf({Pair("CUDA_VISIBLE_DEVICES", "2,3"), Pair("AZ_BATCHAI_GPU_COUNT", "2")}));
+
+    order.definition.environment_variables = {{"CUDA_VISIBLE_DEVICES", "3"}};
+    EXPECT_THAT(plan_launch(order)->job.env, Contains(Pair("CUDA_VISIBLE_DEVICES", "3")));
+    order.gpus_are_shared = true; // the others of the node are other runs'
+    EXPECT_THAT(plan_launch(order)->job.env, Contains(Pair("CUDA_VISIBLE_DEVICES", "2,3")));
+
+    order.gpus = std::vector<std::string>();
+    EXPECT_THAT(plan_launch(order)->job.env, Contains(Pair("CUDA_VISIBLE_DEVICES", "")));
+    order.gpus.reset();
+    order.definition.environment_variables.clear();
+    EXPECT_EQ(plan_launch(order)->job.env.count("CUDA_VISIBLE_DEVICES"), 0U);
 }
 
 TEST(LaunchPlan, AGangOfTheWrongSizeIsRefused) {

@@ -22,6 +22,7 @@ Ending sample_ending() {
             .timed_out = true,
             .stopped = true,
             .rank = 2,
+            .rank_ended_us = 1'795'435'200'000'123,
             .code = "UserError",
             .message = "rank 2 was killed:\n\xc3\xa9"};
 }
@@ -41,7 +42,10 @@ SyncRequest sample_request() {
                      .phase = Phase::exited,
                      .ending = sample_ending(),
                      .daemons = {{.node_index = 1, .command = "orted -mca x 'y'"}},
-                     .work_dir = "/tmp/work"}};
+                     .work_dir = "/tmp/work",
+                     .port = 21'000,
+                     .ended = {{.rank = 1}, {.rank = 3, .exit_code = 5, .signal = 9, .told = true}},
+                     .work_done = true}};
     message.seen = 12;
     message.wait = 25s;
     return message;

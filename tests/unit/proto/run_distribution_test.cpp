@@ -127,5 +127,20 @@ TEST(Distribution, ProcessCountOfPyTorchIsTheTotal) {
     }
 }
 
+TEST(Distribution, TasksOfAParameterServerRunAreCountedByTheirOwnSection) {
+    const std::string tensorflow = R"({"framework":"TensorFlow","communicator":"ParameterServer","nodeCount":2)";
+
+    const auto given = definition(tensorflow + R"(,"tensorflow":{"workerCount":3,"parameterServerCount":2}})");
+    EXPECT_EQ(given.worker_count, 3);
+    EXPECT_EQ(given.parameter_server_count, 2);
+    EXPECT_EQ(given.processes_per_node, 3);
+    const auto unsaid = definition(tensorflow + "}");
+    EXPECT_EQ(unsaid.worker_count, 2);
+    EXPECT_EQ(unsaid.parameter_server_count, 1);
+    EXPECT_EQ(definition(tensorflow + R"(,"tensorflow":{"workerCount":2,"parameterServerCount":0}})").worker_count, 2);
+    EXPECT_THAT(definition_faults(tensorflow + R"(,"tensorflow":{"workerCount":1,"parameterServerCount":0}})"),
+                ElementsAre(Field(&Fault::message, HasSubstr("cannot be shared out over 2 nodes"))));
+}
+
 } // namespace
 } // namespace linarite::proto

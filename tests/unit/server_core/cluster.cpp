@@ -36,6 +36,7 @@ Actions Cluster::submit(const std::string& id, const RunOptions& options) {
     spec.submitted = now_;
     spec.max_duration = options.max_duration;
     spec.max_attempts = options.max_attempts;
+    spec.deciders = options.deciders;
     ledger_.insert(spec, now_);
     return apply(reactor_->submit(spec, now_));
 }

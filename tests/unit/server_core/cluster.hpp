@@ -23,6 +23,7 @@ struct RunOptions {
     int priority = 0;
     std::optional<Millis> max_duration;
     int max_attempts = 1;
+    std::set<int> deciders{0};
     std::string target = "cpu-cluster";
 };
 

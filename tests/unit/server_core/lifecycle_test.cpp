@@ -406,5 +406,109 @@ TEST_F(Lifecycle, AFinishedRunLeavesNoDeadlineButTheLeases) {
     EXPECT_EQ(reactor_->next_deadline(), now_ + limits_.lease);
 }
 
+class WithoutLauncher : public Cluster {
+protected:
+    void start(std::set<int> deciders) {
+        add_node("n1");
+        add_node("n2");
+        submit("r", {.nodes = 2, .deciders = std::move(deciders)});
+        for (const NodePhase phase : {NodePhase::ready, NodePhase::launched}) {
+            report("n1", "r", phase);
+            report("n2", "r", phase);
+        }
+        ASSERT_EQ(status("r"), RunStatus::running);
+    }
+
+    void say_work_done(const std::string& node) {
+        report_all(node,
+                   {NodeReport{RunId("r"), desired(node, "r")->fence, NodePhase::launched, "", std::nullopt, true}});
+    }
+
+    static Outcome failed_at(int exit_code, int rank, std::int64_t at) {
+        Outcome outcome = failed_with(exit_code, "UserError", rank);
+        outcome.rank_ended_us = at;
+        return outcome;
+    }
+};
+
+TEST_F(WithoutLauncher, TheRunEndsWellOnlyOnceAllItsNodesHave) {
+    start({0, 1});
+
+    report("n1", "r", NodePhase::done, ended_well());
+    EXPECT_EQ(status("r"), RunStatus::running);
+    EXPECT_EQ(want("n2", "r"), Want::launch);
+    report("n2", "r", NodePhase::done, ended_well());
+
+    EXPECT_EQ(status("r"), RunStatus::completed);
+}
+
+TEST_F(WithoutLauncher, ANodeThatFailsFailsTheRunThoughTheLeadEndedWell) {
+    start({0, 1});
+    report("n1", "r", NodePhase::done, ended_well());
+
+    report("n2", "r", NodePhase::done, failed_with(5, "UserError", 3));
+
+    EXPECT_EQ(status("r"), RunStatus::failed);
+    EXPECT_EQ(outcome("r")->rank, 3);
+    EXPECT_EQ(outcome("r")->node, NodeName("n2"));
+}
+
+TEST_F(WithoutLauncher, OfTwoNodesThatFailTheClocksSayWhichWasFirst) {
+    start({0, 1});
+
+    report("n1", "r", NodePhase::exited, failed_at(1, 0, 2'000));
+    EXPECT_EQ(want("n2", "r"), Want::stop);
+    report("n2", "r", NodePhase::done, failed_at(5, 3, 1'000)); // it had, before the order to stop
+    report("n1", "r", NodePhase::done, failed_at(1, 0, 2'000));
+
+    EXPECT_EQ(outcome("r")->rank, 3);
+    EXPECT_EQ(outcome("r")->exit_code, 5);
+}
+
+TEST_F(WithoutLauncher, ParameterServersAreStoppedOnceTheWorkersAreDone) {
+    start({0, 1});
+    say_work_done("n1"); // its parameter server goes on for the worker of n2
+    EXPECT_EQ(status("r"), RunStatus::running);
+
+    report("n2", "r", NodePhase::done, ended_well());
+
+    EXPECT_EQ(status("r"), RunStatus::finalizing);
+    EXPECT_TRUE(outcome("r")->ok());
+    EXPECT_EQ(want("n1", "r"), Want::stop);
+    report("n1", "r", NodePhase::done, stopped_outcome());
+    EXPECT_EQ(status("r"), RunStatus::completed);
+}
+
+TEST_F(WithoutLauncher, ANodeWithoutWorkersNeedNotEndForTheRunToHave) {
+    start({1});
+
+    report("n2", "r", NodePhase::done, ended_well());
+    EXPECT_EQ(status("r"), RunStatus::finalizing);
+    report("n1", "r", NodePhase::done, stopped_outcome());
+
+    EXPECT_EQ(status("r"), RunStatus::completed);
+}
+
+TEST_F(WithoutLauncher, AParameterServerThatDiesFailsTheRun) {
+    start({1});
+
+    report("n1", "r", NodePhase::done, failed_with(4, "UserError", 2));
+
+    EXPECT_EQ(want("n2", "r"), Want::stop);
+    report("n2", "r", NodePhase::done, stopped_outcome());
+    EXPECT_EQ(status("r"), RunStatus::failed);
+    EXPECT_EQ(outcome("r")->exit_code, 4);
+}
+
+TEST_F(WithoutLauncher, ANodeThatNeverSaysHowItEndedIsMissed) {
+    start({0, 1});
+    report("n1", "r", NodePhase::done, ended_well());
+
+    report("n2", "r", NodePhase::done);
+
+    EXPECT_EQ(status("r"), RunStatus::failed);
+    EXPECT_EQ(outcome("r")->code, "ServiceError");
+}
+
 } // namespace
 } // namespace linarite::core

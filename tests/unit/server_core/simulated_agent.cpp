@@ -142,9 +142,7 @@ void SimulatedAgent::stop(Job& job, Chance& chance, bool smooth) {
 
 /// The launcher, or a daemon on a node that is not the lead, ends by itself now and then.
 void SimulatedAgent::finish(Job& job, Chance& chance, bool smooth) {
-    const bool lead = job.index == 0;
-    const bool ends = lead ? smooth || chance.percent(40) : chance.percent(4);
-    if (!ends) {
+    if (!smooth && !chance.percent(job.index == 0 ? 40 : 4)) {
         return;
     }
     job.outcome.started = true;

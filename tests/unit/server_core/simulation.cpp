@@ -100,6 +100,11 @@ void Simulation::submit() {
     spec.priority = chance_.percent(80) ? 0 : chance_.between(-1, 2);
     spec.submitted = now_;
     spec.max_attempts = chance_.between(1, 3);
+    if (chance_.percent(30)) { // no launcher: each node counts
+        for (int node = 1; node < spec.node_count; ++node) {
+            spec.deciders.insert(node);
+        }
+    }
     if (chance_.percent(40)) {
         spec.max_duration = Millis(chance_.between(10'000, 600'000));
     }

@@ -1,0 +1,134 @@
+#include "agent/gpus.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace linarite::agent {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Result<Gpus> find(const std::string& spec) {
+    asio::io_context io;
+    std::optional<Result<Gpus>> out;
+    asio::co_spawn(io, find_gpus(spec),
+                   [&](const std::exception_ptr&, Result<Gpus> found) { out.emplace(std::move(found)); });
+    io.run();
+    return *out;
+}
+
+TEST(Gpus, AreToldByNumberOrByName) {
+    EXPECT_THAT(**find("fake:3"), ElementsAre("0", "1", "2"));
+    EXPECT_THAT(**find("none"), IsEmpty());
+    EXPECT_THAT(**find("2, 5"), ElementsAre("2", "5"));
+    EXPECT_THAT(**find("GPU-8d1f"), ElementsAre("GPU-8d1f"));
+}
+
+TEST(Gpus, WhatIsNoneOfTheFormsIsRefused) {
+    for (const char* wrong : {"", "atuo", "fake:", "fake:x", "fake:-1", "0,,1", "1,1", "fake:99999999999"}) {
+        const auto found = find(wrong);
+        ASSERT_FALSE(found) << wrong;
+        EXPECT_EQ(found.error().code(), Errc::invalid_argument);
+        EXPECT_THAT(found.error().detail(), HasSubstr("--gpus '" + std::string(wrong) + "'"));
+    }
+}
+
+TEST(Gpus, AutoTakesWhatTheAgentItselfWasGiven) {
+    ::setenv("CUDA_VISIBLE_DEVICES", "1,GPU-77", 1); // NOLINT(concurrency-mt-unsafe): no other thread is there
+    const auto found = find("auto");
+    ::unsetenv("CUDA_VISIBLE_DEVICES"); // NOLINT(concurrency-mt-unsafe)
+
+    EXPECT_THAT(**found, ElementsAre("1", "GPU-77"));
+}
+
+TEST(Gpus, SharesAreDisjointAndEven) {
+    const std::vector<std::string> five{"0", "1", "2", "3", "4"};
+
+    EXPECT_THAT(share_of(five, 0, 2), ElementsAre("0", "1"));
+    EXPECT_THAT(share_of(five, 1, 2), ElementsAre("2", "3", "4"));
+    EXPECT_THAT(share_of({"0"}, 0, 2), IsEmpty());
+    EXPECT_THAT(share_of({"0"}, 1, 2), ElementsAre("0"));
+}
+
+TEST(GpuSlots, TheSlotWithMostGpusIsTakenFirst) {
+    GpuSlots slots(Gpus({"0"}), 2);
+
+    EXPECT_EQ(slots.take()->slot(), 1);
+    const auto held = slots.take();
+    EXPECT_EQ(slots.take()->slot(), 0);
+}
+
+TEST(GpuSlots, ASlotIsFreeAgainWhenItsLeaseEnds) {
+    GpuSlots slots(Gpus({"0", "1"}), 1);
+    auto lease = slots.take();
+    ASSERT_TRUE(lease);
+    EXPECT_FALSE(slots.take());
+    EXPECT_FALSE(slots.take(0));
+    const auto before = slots.freed().count();
+
+    lease.reset();
+
+    EXPECT_NE(slots.freed().count(), before);
+    EXPECT_TRUE(slots.take());
+}
+
+TEST(GpuSlots, ARunKeepsItsSlotOverARestart) {
+    GpuSlots slots(Gpus({"0", "1", "2", "3"}), 4);
+
+    const auto old = slots.take(2);
+
+    ASSERT_TRUE(old);
+    EXPECT_THAT(*slots.of(old->slot()), ElementsAre("2"));
+    EXPECT_FALSE(slots.take(-1));
+    EXPECT_FALSE(slots.take(4));
+}
+
+TEST(GpuSlots, WhatIsNotManagedStaysAsItIs) {
+    GpuSlots slots(std::nullopt, 2);
+
+    const auto lease = slots.take();
+
+    ASSERT_TRUE(lease);
+    EXPECT_FALSE(slots.of(lease->slot()));
+    EXPECT_EQ(slots.count(), 0);
+}
+
+TEST(GpuSlots, NoGpuIsEverWithTwoRuns) {
+    std::mt19937 random(11); // NOLINT(cert-msc51-cpp): repeatable
+    for (int round = 0; round < 200; ++round) {
+        const int gpus = static_cast<int>(random() % 9);
+        const int count = 1 + static_cast<int>(random() % 6);
+        std::vector<std::string> devices;
+        for (int at = 0; at < gpus; ++at) {
+            devices.push_back(std::to_string(at));
+        }
+        GpuSlots slots(devices, count);
+        std::vector<GpuSlots::Lease> running;
+        for (int step = 0; step < 50; ++step) {
+            if (random() % 2 == 0) {
+                if (auto lease = slots.take()) {
+                    running.push_back(std::move(*lease));
+                } else {
+                    EXPECT_EQ(running.size(), static_cast<std::size_t>(count));
+                }
+            } else if (!running.empty()) {
+                std::swap(running[random() % running.size()], running.back());
+                running.pop_back();
+            }
+            std::set<std::string> seen;
+            for (const auto& lease : running) {
+                for (const auto& device : *slots.of(lease.slot())) {
+                    EXPECT_TRUE(seen.insert(device).second) << device << " is with two runs";
+                }
+            }
+        }
+    }
+}
+
+} // namespace
+} // namespace linarite::agent
