@@ -1,8 +1,6 @@
 #include "agent/launch/supervisor.hpp"
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include "agent/launch/process_handle.hpp"
 
 #include <array>
 #include <cerrno>
@@ -10,10 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -39,10 +34,6 @@ struct SpawnPlumbing {
     posix_spawn_file_actions_t actions{};
     posix_spawnattr_t attributes{};
 };
-
-UniqueFd open_process(pid_t pid) {
-    return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-}
 
 /// Starts the shim in a session of its own, with nothing of ours but a file for what it may have to complain about.
 Result<UniqueFd> spawn_shim(const fs::path& shim, const std::string& mode, const fs::path& argument,
@@ -78,22 +69,6 @@ Result<UniqueFd> spawn_shim(const fs::path& shim, const std::string& mode, const
     return process;
 }
 
-/// Whether the lock of a supervisor is free. While `lock` lives, nobody else can take it.
-Result<bool> lock_is_free(const fs::path& facts_dir, UniqueFd& lock) {
-    const fs::path path = facts_dir / "lock";
-    lock = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!lock) {
-        return errno_error("open '" + path.string() + "'", errno);
-    }
-    if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
-        return true;
-    }
-    if (errno != EWOULDBLOCK) {
-        return errno_error("lock '" + path.string() + "'", errno);
-    }
-    return false;
-}
-
 /// The process that holds the lock. Its pid stands in the lock file; that the lock is still held after the process was
 /// opened proves that the pid has not gone to another.
 Result<UniqueFd> lock_holder(const fs::path& facts_dir) {
@@ -120,92 +95,31 @@ Result<UniqueFd> lock_holder(const fs::path& facts_dir) {
     return Error(Errc::internal, "the supervisor in '" + facts_dir.string() + "' does not say who it is");
 }
 
-/// 0, or errno. A folder's path may be too long for a socket's address, hence the way over its descriptor.
-int send_control(const fs::path& facts_dir, const std::string& word) {
-    const UniqueFd folder(::open(facts_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    const UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!folder || !socket) {
-        return errno;
-    }
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    const std::string path = "/proc/self/fd/" + std::to_string(folder.get()) + "/control";
-    path.copy(static_cast<char*>(address.sun_path), sizeof address.sun_path - 1);
-    const auto* to = reinterpret_cast<const sockaddr*>(&address);
-    const ssize_t n = ::sendto(socket.get(), word.data(), word.size(), MSG_NOSIGNAL, to, sizeof address);
-    return n == static_cast<ssize_t>(word.size()) ? 0 : errno;
-}
+/// One whose process is on this node, in our own PID namespace.
+class ProcessSupervisor final : public Supervisor {
+public:
+    ProcessSupervisor(asio::any_io_executor executor, fs::path shim, fs::path facts_dir, UniqueFd process);
+    asio::awaitable<Result<ExitFact>> wait() override;
+    [[nodiscard]] bool lives() const override { return static_cast<bool>(process_); }
+    Result<void> stop(Millis grace) override { return tell_to_stop(facts_dir_, grace); }
 
-asio::awaitable<Result<int>> await_process(asio::any_io_executor executor, int process) {
-    asio::posix::stream_descriptor watched(executor, ::fcntl(process, F_DUPFD_CLOEXEC, 0));
-    const auto [ec] =
-        co_await watched.async_wait(asio::posix::stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
-    if (ec) {
-        co_return Error(Errc::unavailable, "wait for the supervisor: " + ec.message());
-    }
-    siginfo_t info{};
-    const bool ours = ::waitid(P_PIDFD, static_cast<id_t>(process), &info, WEXITED | WNOHANG) == 0;
-    co_return ours&& info.si_code == CLD_EXITED ? info.si_status : -1;
-}
+private:
+    asio::awaitable<Result<void>> await_end();
+    asio::awaitable<Result<void>> sweep();
+    asio::any_io_executor executor_;
+    fs::path shim_;
+    fs::path facts_dir_;
+    UniqueFd process_; // pidfd; none if it had ended before we came
+};
 
-} // namespace
+ProcessSupervisor::ProcessSupervisor(asio::any_io_executor executor, fs::path shim, fs::path facts_dir,
+                                     UniqueFd process)
+    : executor_(std::move(executor)),
+      shim_(std::move(shim)),
+      facts_dir_(std::move(facts_dir)),
+      process_(std::move(process)) {}
 
-Supervisor::Supervisor(asio::any_io_executor executor, fs::path shim, fs::path facts_dir)
-    : executor_(std::move(executor)), shim_(std::move(shim)), facts_dir_(std::move(facts_dir)) {}
-
-Supervisor::~Supervisor() = default;
-
-Result<std::unique_ptr<Supervisor>> Supervisor::start(asio::any_io_executor executor, const fs::path& shim,
-                                                      const fs::path& job_file, const fs::path& facts_dir,
-                                                      Spawner* spawner) {
-    Result<UniqueFd> process = Error(Errc::unavailable, "no spawner");
-    if (spawner != nullptr) {
-        process = spawner->start(job_file, facts_dir);
-    }
-    if (!process && process.error().code() == Errc::internal) {
-        // it runs, or it is called off here for good
-        auto late = attach(std::move(executor), shim, facts_dir);
-        return late ? std::move(late) : Error(Errc::unavailable, process.error().detail());
-    }
-    if (!process) {
-        process = spawn_shim(shim, "supervise", job_file, facts_dir);
-    }
-    if (!process) {
-        return process.error();
-    }
-    auto supervisor = std::unique_ptr<Supervisor>(new Supervisor(std::move(executor), shim, facts_dir));
-    supervisor->process_ = std::move(*process);
-    return supervisor;
-}
-
-Result<std::unique_ptr<Supervisor>> Supervisor::attach(asio::any_io_executor executor, const fs::path& shim,
-                                                       const fs::path& facts_dir) {
-    auto supervisor = std::unique_ptr<Supervisor>(new Supervisor(std::move(executor), shim, facts_dir));
-    UniqueFd lock;
-    const auto free = lock_is_free(facts_dir, lock);
-    if (!free) {
-        return free.error();
-    }
-    if (!*free) {
-        auto holder = lock_holder(facts_dir);
-        if (!holder) {
-            return holder.error();
-        }
-        supervisor->process_ = std::move(*holder);
-        return supervisor;
-    }
-    std::error_code ec;
-    if (fs::exists(facts_dir / "exit.json", ec) || fs::exists(facts_dir / "supervisor.json", ec)) {
-        return supervisor;
-    }
-    // while we hold the lock: one that is still on its way to its start finds this and goes home
-    if (const auto written = write_file_durably(facts_dir / "void", ""); !written) {
-        return written.error();
-    }
-    return Error(Errc::not_found, "no supervisor was started in '" + facts_dir.string() + "'");
-}
-
-asio::awaitable<Result<void>> Supervisor::await_end() {
+asio::awaitable<Result<void>> ProcessSupervisor::await_end() {
     if (process_) {
         const auto ended = co_await await_process(executor_, process_.get());
         if (!ended) {
@@ -216,7 +130,7 @@ asio::awaitable<Result<void>> Supervisor::await_end() {
     co_return Result<void>();
 }
 
-asio::awaitable<Result<void>> Supervisor::sweep() {
+asio::awaitable<Result<void>> ProcessSupervisor::sweep() {
     const auto process = spawn_shim(shim_, "sweep", facts_dir_, facts_dir_);
     if (!process) {
         co_return process.error();
@@ -231,7 +145,7 @@ asio::awaitable<Result<void>> Supervisor::sweep() {
     co_return Result<void>();
 }
 
-asio::awaitable<Result<ExitFact>> Supervisor::wait() {
+asio::awaitable<Result<ExitFact>> ProcessSupervisor::wait() {
     const auto ended = co_await await_end();
     if (!ended) {
         co_return ended.error();
@@ -252,36 +166,47 @@ asio::awaitable<Result<ExitFact>> Supervisor::wait() {
     co_return fact ? Error(Errc::internal, words) : fact.error().within(words);
 }
 
-Result<void> Supervisor::stop(Millis grace) {
-    const std::string word = "stop " + std::to_string(grace.count());
-    if (send_control(facts_dir_, word) == 0) {
-        return {};
+} // namespace
+
+Result<std::unique_ptr<Supervisor>> Supervisor::start(asio::any_io_executor executor, const fs::path& shim,
+                                                      const fs::path& job_file, const fs::path& facts_dir,
+                                                      Spawner* spawner) {
+    Result<UniqueFd> process = Error(Errc::unavailable, "no spawner");
+    if (spawner != nullptr) {
+        process = spawner->start(job_file, facts_dir);
     }
-    // It has ended, or does not listen yet: then it reads this file once it does. Between the two it gets the word by
-    // both ways.
-    if (auto written = write_file_durably(facts_dir_ / "stop", word, 0600); !written) {
-        return written;
+    if (!process && process.error().code() == Errc::internal) {
+        // it runs, or it is called off here for good
+        auto late = attach(std::move(executor), shim, facts_dir);
+        return late ? std::move(late) : Error(Errc::unavailable, process.error().detail());
     }
-    send_control(facts_dir_, word);
-    return {};
+    if (!process) {
+        process = spawn_shim(shim, "supervise", job_file, facts_dir);
+    }
+    if (!process) {
+        return process.error();
+    }
+    return std::make_unique<ProcessSupervisor>(std::move(executor), shim, facts_dir, std::move(*process));
 }
 
-Result<void> clear_facts(const fs::path& facts_dir) {
-    UniqueFd lock;
-    const auto free = lock_is_free(facts_dir, lock);
-    if (!free) {
-        return free.error();
+Result<std::unique_ptr<Supervisor>> Supervisor::attach(asio::any_io_executor executor, const fs::path& shim,
+                                                       const fs::path& facts_dir) {
+    const auto state = examine_supervisor(facts_dir);
+    if (!state) {
+        return state.error();
     }
-    if (!*free) {
-        return Error(Errc::conflict, "a supervisor lives in '" + facts_dir.string() + "'");
+    if (*state == SupervisorState::called_off) {
+        return Error(Errc::not_found, "no supervisor was started in '" + facts_dir.string() + "'");
     }
-    std::error_code ec;
-    for (fs::directory_iterator at(facts_dir, ec), end; !ec && at != end; at.increment(ec)) {
-        if (at->path().filename() != "lock") {
-            fs::remove_all(at->path(), ec);
+    UniqueFd process;
+    if (*state == SupervisorState::lives) {
+        auto holder = lock_holder(facts_dir);
+        if (!holder) {
+            return holder.error();
         }
+        process = std::move(*holder);
     }
-    return {};
+    return std::make_unique<ProcessSupervisor>(std::move(executor), shim, facts_dir, std::move(process));
 }
 
 } // namespace linarite::agent
