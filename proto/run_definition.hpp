@@ -51,6 +51,7 @@ struct ContainerSettings {
     std::string base_image;
     std::string base_dockerfile;
     std::string shm_size;
+    std::vector<std::string> arguments; // for `docker run`; only what parse_container_arguments() takes
     bool operator==(const ContainerSettings&) const = default;
 };
 

@@ -96,7 +96,8 @@ Json print_run_definition(const RunDefinition& definition) {
                 {"priority", definition.priority},
                 {"maxAttempts", definition.max_attempts}};
     out["docker"] = {{"useDocker", definition.container.use_docker},
-                     {"shmSize", text_or_null(definition.container.shm_size)}};
+                     {"shmSize", text_or_null(definition.container.shm_size)},
+                     {"arguments", definition.container.arguments}};
     out["maxRunDurationSeconds"] = definition.max_duration ? Json(definition.max_duration->count()) : Json();
     out["history"] = {{"outputCollection", definition.collect_outputs},
                       {"directoriesToWatch", definition.watched_folders}};

@@ -1,5 +1,6 @@
 // environment, docker and environmentVariables of a run definition.
 #include "fmt/core.h"
+#include "proto/container_arguments.hpp"
 #include "proto/definition_parts.hpp"
 
 #include <algorithm>
@@ -131,21 +132,25 @@ void read_python(JsonReader in, PythonEnvironment& python) {
     python.python_version.clear();
 }
 
-bool is_size(std::string_view text) {
-    const auto digits = text.find_first_not_of("0123456789");
-    if (digits == std::string_view::npos) {
-        return !text.empty();
-    }
-    return digits > 0 && digits + 1 == text.size() &&
-           std::string_view("bkmgBKMG").find(text[digits]) != std::string_view::npos;
-}
-
 std::string read_shm_size(JsonReader& in) {
     std::string size = in.text("shmSize");
-    if (!size.empty() && !is_size(size)) {
+    if (!size.empty() && !parse_byte_size(size)) {
         in.fault("shmSize", fmt::format("'{}' is no size: a number with b, k, m or g after it", size));
     }
     return size;
+}
+
+/// v1's SDK has them in both sections, and sends the same in both.
+std::vector<std::string> read_arguments(JsonReader& outer, JsonReader& inner) {
+    std::vector<std::string> words = outer.texts("arguments");
+    JsonReader& from = words.empty() ? inner : outer;
+    if (words.empty()) {
+        words = inner.texts("arguments");
+    }
+    if (const auto parsed = parse_container_arguments(words); !parsed) {
+        from.fault("arguments", parsed.error().detail());
+    }
+    return words;
 }
 
 void read_container(JsonReader& in, JsonReader& environment, ContainerSettings& container) {
@@ -157,6 +162,7 @@ void read_container(JsonReader& in, JsonReader& environment, ContainerSettings& 
     if (std::string size = read_shm_size(outer); !size.empty()) {
         container.shm_size = std::move(size);
     }
+    container.arguments = read_arguments(outer, inner);
     const bool has_image = !container.base_image.empty() || !container.base_dockerfile.empty();
     if (!outer.has("useDocker") && !inner.has("enabled")) {
         container.use_docker = has_image; // written by hand: who names an image wants it

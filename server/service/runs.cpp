@@ -97,7 +97,8 @@ std::vector<std::string> warnings_of(const proto::RunDefinition& definition) {
     if (!definition.container.base_image.empty() && definition.container.use_docker) {
         warnings.push_back(
             "image '" + definition.container.base_image +
-            "': nodes run this without a container if the image is one of Azure's own, and refuse it otherwise");
+            "': nodes need a container engine for it, unless it is one of Azure's own base images: the node itself "
+            "stands in for those (an operator's --image-map may say otherwise)");
     }
     if (!definition.python.python_version.empty() && !definition.python.user_managed) {
         warnings.push_back("python " + definition.python.python_version +
