@@ -6,6 +6,7 @@
 #include "agent/run_task.hpp"
 #include "agent/service_access.hpp"
 #include "common/files.hpp"
+#include "common/hash.hpp"
 #include "common/host.hpp"
 
 #include <spdlog/spdlog.h>
@@ -31,6 +32,7 @@ struct App::Parts {
     asio::any_io_executor executor;
     asio::thread_pool pool{2};
     EnvironmentCache environments;
+    Containers containers;
     std::shared_ptr<Coordinator> coordinator;
     SnapshotCache snapshots;
     FileWatcher watcher;
@@ -62,6 +64,15 @@ EnvironmentSettings environment_settings(const Options& options, const fs::path&
     return settings;
 }
 
+ContainerPolicy container_policy(const Options& options, const fs::path& folder) {
+    ContainerPolicy policy;
+    policy.images = options.images;
+    policy.memory_bytes = options.container_memory;
+    policy.cpus = options.container_cpus;
+    policy.owner = sha256_hex(folder.string()).substr(0, 16);
+    return policy;
+}
+
 } // namespace
 
 App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity who, Gpus found)
@@ -73,6 +84,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
       resources(find_resources(options.slots, gpus.count(), options.labels)),
       executor(io.get_executor()),
       environments(executor, pool, environment_settings(options, folder)),
+      containers(executor, container_policy(options, folder)),
       coordinator(
           std::make_shared<Coordinator>(executor, [this] { return coordinator_address(identity, options.data); })),
       snapshots(pool, coordinator, folder / "snapshots"),
@@ -89,6 +101,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               options.slots == 1 && !options.shares_host,
               gpus,
               environments,
+              containers,
               snapshots,
               watcher,
               spawner,
@@ -178,7 +191,7 @@ void App::Parts::wanted(proto::SyncAnswer answer) {
     }
 }
 
-// Folders of runs that nobody wants any more are left when the agent was down as their runs ended.
+// Folders and containers of runs that nobody wants any more are left when the agent was down as their runs ended.
 void App::Parts::sweep() {
     std::error_code ec;
     for (const auto& entry : fs::directory_iterator(folder / "work", ec)) {
@@ -191,6 +204,12 @@ void App::Parts::sweep() {
             retire(run);
         }
     }
+    const auto is_known = [this](const RunId& run) { return tasks.contains(run) || is_ending(run); };
+    asio::co_spawn(executor, containers.sweep(is_known), [](const std::exception_ptr& bug) {
+        if (bug) {
+            spdlog::error("looking for left-over containers ended by an exception");
+        }
+    });
 }
 
 App::App(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

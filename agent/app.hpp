@@ -1,6 +1,7 @@
 // agent/app.hpp: one node's agent, put together. The only place of the agent where objects meet.
 #pragma once
 
+#include "agent/container/image_choice.hpp"
 #include "common/data_dir.hpp"
 #include "common/error.hpp"
 #include "proto/agent_protocol.hpp"
@@ -8,6 +9,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -30,6 +32,9 @@ struct Options {
     fs::path shim;                         // linarite-shim; "" is beside this program
     bool azureml_dropin = true;            // our azureml module in the place of the package azureml-defaults
     bool shares_host = false;              // other nodes run on this machine
+    std::vector<ImageRule> images;         // the operator's map of images
+    std::uint64_t container_memory = 0;    // bytes that a run's container may have; 0: no limit
+    double container_cpus = 0;             // processors; 0: no limit
     std::string address;                   // for MPI between hosts; "" is found
     std::string version;
 };

@@ -1,6 +1,8 @@
 #include "agent/run_task.hpp"
 
 #include "agent/capture/data.hpp"
+#include "agent/launch/ending.hpp"
+#include "agent/run_container.hpp"
 #include "agent/task_record.hpp"
 #include "common/files.hpp"
 
@@ -121,13 +123,17 @@ asio::awaitable<void> RunTask::clear() {
     if (!fs::exists(folders_.root, ec)) {
         co_return;
     }
-    auto attached = Supervisor::attach(context_.executor, context_.shim, folders_.state);
+    const bool contained = Containers::holds(folders_.state);
+    auto attached = attach_supervisor();
     if (attached && (!(*attached)->lives() || (*attached)->stop(Millis(0)))) {
         const auto ended = co_await (*attached)->wait();
         if (!ended) {
             spdlog::warn("a run had lost its supervisor: run={} cause=\"{}\"", desired_.run.str(),
                          ended.error().detail());
         }
+    }
+    if (contained) {
+        co_await context_.containers.discard(folders_.state);
     }
     if (context_.trash.put(folders_.root)) {
         co_return;
@@ -280,6 +286,10 @@ DataReferences RunTask::data_references() {
 
 asio::awaitable<Result<void>> RunTask::prepare_environment() {
     detail_ = "preparing the environment";
+    auto base = co_await prepare_image();
+    if (!base) {
+        co_return base.error().within("prepare the environment");
+    }
     const fs::path log = folders_.logs / "20_image_build_log.txt";
     auto sink = [this, log](std::string line) {
         if (detail_.starts_with("preparing")) {
@@ -287,15 +297,43 @@ asio::awaitable<Result<void>> RunTask::prepare_environment() {
         }
         std::ofstream(log, std::ios::app) << line << '\n';
     };
-    auto prepared = co_await context_.environments.prepare(definition_.python, definition_.container, sink, cancel_);
+    auto prepared = co_await context_.environments.prepare(definition_.python, std::move(*base), sink, cancel_);
     if (!prepared) {
         co_return prepared.error().within("prepare the environment");
     }
     environment_ = std::move(*prepared);
-    if (!environment_.lock.empty() && is_lead()) {
-        co_return replace_file(folders_.logs / "environment_lock.txt", environment_.lock);
+    co_return write_lock();
+}
+
+Result<void> RunTask::write_lock() {
+    const std::string text = (image_ ? image_lock(*image_) : "") + environment_.lock;
+    return text.empty() || !is_lead() ? Result<void>() : replace_file(folders_.logs / "environment_lock.txt", text);
+}
+
+// The image that the run is to be in, if it is to be in one.
+asio::awaitable<Result<EnvironmentBase>> RunTask::prepare_image() {
+    const auto choice = context_.containers.choose(definition_.container);
+    if (!choice) {
+        note_engine(choice.error().detail());
+        co_return choice.error();
     }
-    co_return Result<void>{};
+    EnvironmentBase base;
+    base.reason = choice->reason;
+    if (choice->image.empty()) {
+        co_return base;
+    }
+    note_engine(choice->reason);
+    set_phase(Phase::preparing, "preparing image '" + choice->image + "'");
+    auto image = co_await context_.containers.provide(
+        choice->image, [this](const std::string& line) { note_engine(line); }, cancel_);
+    const auto checked = image ? check_image(*image, definition_) : Result<void>(image.error());
+    if (!checked) {
+        note_engine(checked.error().detail());
+        co_return checked.error();
+    }
+    image_ = std::move(*image);
+    base.image = context_.containers.base_of(*image_);
+    co_return base;
 }
 
 // True when the launch is wanted; false when it will not be.
@@ -365,7 +403,16 @@ void RunTask::start_capture() {
 // A line for people in this node's own log of the run. The name has two underscores because the v1 SDK, choosing which
 // log to follow, takes a name without them for the log of the last node.
 void RunTask::note(const std::string& line) {
-    const fs::path log = folders_.logs / ("65_job_prep-tvmps_" + context_.node.str() + "_d.txt");
+    note_in("65_job_prep", line);
+}
+
+// The same, of what the container engine was asked to do.
+void RunTask::note_engine(const std::string& line) {
+    note_in("55_azureml-execution", line);
+}
+
+void RunTask::note_in(const std::string& log_name, const std::string& line) {
+    const fs::path log = folders_.logs / (log_name + "-tvmps_" + context_.node.str() + "_d.txt");
     std::ofstream(log, std::ios::app) << format_time(SystemClock().now()) << ' ' << line << '\n';
 }
 
@@ -408,13 +455,20 @@ LaunchOrder RunTask::launch_order() {
     order.own_port = ports_ ? ports_->first() : 0;
     order.gpus = context_.gpus.of(gpus_->slot());
     order.gpus_are_shared = context_.gpus.shared();
+    if (image_) {
+        fit_into(*image_, order);
+    }
     return order;
 }
 
 asio::awaitable<Result<void>> RunTask::launch() {
-    const auto plan = plan_launch(launch_order());
+    LaunchOrder order = launch_order();
+    auto plan = plan_launch(order);
     if (!plan) {
         co_return plan.error();
+    }
+    if (image_) {
+        plan->job.containment = Containment::sweep; // the container itself is what ends all of it
     }
     record_ = TaskRecord{.fence = desired_.fence,
                          .launched = true,
@@ -432,8 +486,7 @@ asio::awaitable<Result<void>> RunTask::launch() {
     if (auto written = co_await on_pool(context_.pool, std::move(write)); !written) {
         co_return written;
     }
-    auto started =
-        Supervisor::start(context_.executor, context_.shim, folders_.job(), folders_.state, &context_.spawner);
+    auto started = co_await start_supervisor(std::move(order));
     if (!started) {
         co_return started.error();
     }
@@ -442,9 +495,34 @@ asio::awaitable<Result<void>> RunTask::launch() {
     co_return Result<void>{};
 }
 
+asio::awaitable<Result<std::unique_ptr<Supervisor>>> RunTask::start_supervisor(LaunchOrder order) {
+    if (!image_) {
+        co_return Supervisor::start(context_.executor, context_.shim, folders_.job(), folders_.state,
+                                    &context_.spawner);
+    }
+    ContainerOrder container;
+    container.run = desired_.run;
+    container.fence = desired_.fence;
+    container.image = *image_;
+    container.settings = definition_.container;
+    container.mounts = container_mounts(order, desired_.data);
+    container.shim = context_.shim;
+    container.job_file = folders_.job();
+    container.facts_dir = folders_.state;
+    container.gpus = has_nvidia_driver() && (!order.gpus || !order.gpus->empty()); // of them, as the variables say
+    auto started = co_await context_.containers.start(std::move(container));
+    note_engine(started ? "the container is started" : started.error().detail());
+    co_return started;
+}
+
 // The supervisor that an earlier agent process started.
+Result<std::unique_ptr<Supervisor>> RunTask::attach_supervisor() {
+    return Containers::holds(folders_.state) ? context_.containers.attach(folders_.state)
+                                             : Supervisor::attach(context_.executor, context_.shim, folders_.state);
+}
+
 Result<bool> RunTask::take_up() {
-    auto attached = Supervisor::attach(context_.executor, context_.shim, folders_.state);
+    auto attached = attach_supervisor();
     if (!attached) {
         return attached.error();
     }

@@ -3,6 +3,7 @@
 
 #include "agent/capture/capture.hpp"
 #include "agent/capture/data.hpp"
+#include "agent/container/containers.hpp"
 #include "agent/launch/ending.hpp"
 #include "agent/launch/plan.hpp"
 #include "agent/launch/port_lease.hpp"
@@ -51,12 +52,16 @@ private:
     asio::awaitable<Result<void>> prepare_directory();
     asio::awaitable<Result<void>> prepare_environment();
     Result<void> keep_ports();
+    asio::awaitable<Result<EnvironmentBase>> prepare_image();
+    Result<void> write_lock();
     asio::awaitable<bool> await_launch();
     [[nodiscard]] bool may_launch() const;
     asio::awaitable<bool> lease_gpus();
     [[nodiscard]] DataReferences data_references();
     LaunchOrder launch_order();
     asio::awaitable<Result<void>> launch();
+    asio::awaitable<Result<std::unique_ptr<Supervisor>>> start_supervisor(LaunchOrder order);
+    [[nodiscard]] Result<std::unique_ptr<Supervisor>> attach_supervisor();
     Result<bool> take_up();
     asio::awaitable<void> await_exit();
     asio::awaitable<void> await_daemon_ends();
@@ -74,6 +79,8 @@ private:
     void answer_daemons();
     void set_phase(proto::Phase phase, std::string detail);
     void note(const std::string& line);
+    void note_engine(const std::string& line);
+    void note_in(const std::string& log, const std::string& line);
     [[nodiscard]] bool stop_wanted() const;
     [[nodiscard]] bool is_lead() const { return desired_.node_index == 0; }
     /// Whether this node works in the lead's directory (they share a host).
@@ -98,6 +105,7 @@ private:
     std::optional<FileWatcher::Watch> rank_watch_;
     std::optional<PortLease> ports_;
     std::optional<GpuSlots::Lease> gpus_; // until nothing of the run lives any more
+    std::optional<Image> image_;          // of the run's container; none on the node itself
     PreparedEnvironment environment_;
     std::map<std::string, std::string> data_paths_;
     std::unique_ptr<Supervisor> supervisor_;

@@ -4,6 +4,7 @@
 #include "agent/capture/coordinator.hpp"
 #include "agent/capture/file_watcher.hpp"
 #include "agent/capture/snapshot_cache.hpp"
+#include "agent/container/containers.hpp"
 #include "agent/environment/cache.hpp"
 #include "agent/gpus.hpp"
 #include "agent/launch/daemon_socket.hpp"
@@ -32,6 +33,7 @@ struct TaskContext {
     bool owns_cores = false; // one slot, and no other local node
     GpuSlots& gpus;
     EnvironmentCache& environments;
+    Containers& containers;
     SnapshotCache& snapshots;
     FileWatcher& watcher;
     Spawner& spawner;

@@ -5,6 +5,7 @@
 #include "common/host.hpp"
 #include "common/log.hpp"
 #include "programs/local_agents.hpp"
+#include "proto/container_arguments.hpp"
 #include "server/app.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -42,6 +43,9 @@ struct DaemonOptions {
     std::string environments;
     std::string address;
     std::string azureml = "drop-in";
+    std::vector<std::string> image_map;
+    std::string container_memory;
+    double container_cpus = 0;
     bool local = false;
     bool shares_host = false;
 };
@@ -85,6 +89,42 @@ Result<server::Options> server_options(const DaemonOptions& daemon, const cli::G
     options.stop_grace = std::chrono::seconds(daemon.stop_grace);
     options.limits.stop = options.stop_grace + time_to_report_the_end;
     options.version = global.version;
+    return options;
+}
+
+/// What `up` hands on to its agents.
+std::vector<std::string> container_arguments(const DaemonOptions& daemon) {
+    std::vector<std::string> out;
+    for (const std::string& rule : daemon.image_map) {
+        out.insert(out.end(), {"--image-map", rule});
+    }
+    if (!daemon.container_memory.empty()) {
+        out.insert(out.end(), {"--container-memory", daemon.container_memory});
+    }
+    if (daemon.container_cpus > 0) {
+        out.insert(out.end(), {"--container-cpus", std::to_string(daemon.container_cpus)});
+    }
+    return out;
+}
+
+Result<agent::Options> read_container_options(const DaemonOptions& daemon) {
+    agent::Options options;
+    for (const std::string& text : daemon.image_map) {
+        auto rule = agent::parse_image_rule(text);
+        if (!rule) {
+            return rule.error().within("--image-map");
+        }
+        options.images.push_back(std::move(*rule));
+    }
+    if (!daemon.container_memory.empty()) {
+        const auto bytes = proto::parse_byte_size(daemon.container_memory);
+        if (!bytes || *bytes == 0) {
+            return Error(Errc::invalid_argument, "--container-memory '" + daemon.container_memory +
+                                                     "' is no size: a number with b, k, m or g after it");
+        }
+        options.container_memory = *bytes;
+    }
+    options.container_cpus = daemon.container_cpus;
     return options;
 }
 
@@ -204,8 +244,16 @@ int up(const DaemonOptions& daemon, const cli::GlobalOptions& global, bool with_
     }
     std::optional<LocalAgentOptions> local;
     if (with_agents) {
-        local =
-            LocalAgentOptions{options->data, daemon.nodes, daemon.slots, daemon.log_level, daemon.azureml, daemon.gpus};
+        if (auto checked = read_container_options(daemon); !checked) {
+            return fail(checked.error());
+        }
+        local = LocalAgentOptions{options->data,
+                                  daemon.nodes,
+                                  daemon.slots,
+                                  daemon.log_level,
+                                  daemon.azureml,
+                                  daemon.gpus,
+                                  container_arguments(daemon)};
     }
     asio::io_context io(1);
     return run_loop(io, serve(io, std::move(*options), std::move(local)));
@@ -213,7 +261,11 @@ int up(const DaemonOptions& daemon, const cli::GlobalOptions& global, bool with_
 
 int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global) {
     init_log(daemon.log_level);
-    agent::Options options;
+    auto with_containers = read_container_options(daemon);
+    if (!with_containers) {
+        return fail(with_containers.error());
+    }
+    agent::Options options = std::move(*with_containers);
     options.data = DataDir::find(global.data_dir);
     options.name = daemon.name;
     options.slots = daemon.slots;
@@ -263,6 +315,18 @@ void add_gpus(CLI::App* command, DaemonOptions& daemon) {
         ->capture_default_str();
 }
 
+void add_container_options(CLI::App* command, DaemonOptions& daemon) {
+    command
+        ->add_option("--image-map", daemon.image_map,
+                     "Runs that ask for an image like PATTERN get IMAGE, or with 'none' the node itself without a "
+                     "container; may be given more than once, the first that matches counts")
+        ->type_name("PATTERN=IMAGE");
+    command->add_option("--container-memory", daemon.container_memory, "Memory of a run's container, such as 8g")
+        ->type_name("SIZE");
+    command->add_option("--container-cpus", daemon.container_cpus, "Processors of a run's container")
+        ->check(CLI::Range(0.01, 100'000.0));
+}
+
 // Daemons take --data-dir alone of the options that client commands share.
 void add_data_dir(CLI::App* command, cli::GlobalOptions& options) {
     command->add_option("--data-dir", options.data_dir, "Where everything is kept (or LINARITE_DATA_DIR)")
@@ -305,6 +369,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
         ->capture_default_str();
     add_gpus(up_command, *daemon);
     add_azureml_policy(up_command, *daemon);
+    add_container_options(up_command, *daemon);
     add_server_options(up_command, *daemon);
     add_data_dir(up_command, options);
     up_command->callback(
@@ -332,6 +397,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     agent->add_option("--label", daemon->labels, "A label; target=NAME puts the node into compute target NAME");
     agent->add_option("--env-dir", daemon->environments, "Cache of environments (default: in the agent's directory)");
     add_azureml_policy(agent, *daemon);
+    add_container_options(agent, *daemon);
     agent->add_option("--address", daemon->address, "This node's address for MPI between hosts (default: found)");
     agent->add_option("--log-level", daemon->log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}))

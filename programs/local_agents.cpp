@@ -144,6 +144,7 @@ asio::awaitable<void> LocalAgents::State::run_once(const std::string& name) {
     if (options.nodes > 1) {
         arguments.emplace_back("--shares-host");
     }
+    arguments.insert(arguments.end(), options.more.begin(), options.more.end());
     const fs::path log_path = options.data.agent(name) / "agent.log";
     const UniqueFd log(::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     boost::system::error_code ec;

@@ -23,6 +23,7 @@ struct LocalAgentOptions {
     std::string log_level;
     std::string azureml = "drop-in"; // or "install"
     std::string gpus = "auto";       // of the machine, as agent::find_gpus() takes it: each node gets its share
+    std::vector<std::string> more;   // arguments for each agent
 };
 
 /// Starts `linarite agent` for node-1 ... node-N and starts one again that ends by itself. They get SIGTERM when this

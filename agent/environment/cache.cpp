@@ -19,34 +19,48 @@ namespace linarite::agent {
 namespace {
 
 constexpr std::size_t most_kept_lines = 10'000;
+constexpr const char* system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; // of images
 
 fs::path marker_of(const fs::path& folder) {
     return folder / ".linarite-ready.json";
 }
 
-PreparedEnvironment describe(const fs::path& folder, std::string key, std::string lock) {
+// A folder in front of the PATH of the node or of the image.
+std::string path_with(const fs::path& folder, const ImageBase* image) {
+    const auto own = image != nullptr ? image->variables : own_variables();
+    const auto path = own.find("PATH");
+    const std::string rest = path != own.end() ? path->second : image != nullptr ? system_path : "";
+    return folder.string() + (rest.empty() ? "" : ":" + rest);
+}
+
+PreparedEnvironment describe(const fs::path& folder, const Plan& plan, std::string lock) {
     PreparedEnvironment out;
     out.python = folder / "bin" / "python";
-    const auto own = own_variables();
-    const auto path = own.find("PATH");
-    out.variables["PATH"] = (folder / "bin").string() + (path == own.end() ? "" : ":" + path->second);
+    out.variables["PATH"] = path_with(folder / "bin", plan.image.get());
     out.variables["VIRTUAL_ENV"] = folder.string();
-    out.key = std::move(key);
+    out.key = plan.key;
     out.lock = std::move(lock);
     return out;
 }
 
+// Its interpreter is a link to one of the node, or of the image: that one can't have gone since, as the digest is the
+// same.
+bool has_interpreter(const fs::path& python, bool in_image) {
+    std::error_code ec;
+    return in_image ? fs::is_symlink(python, ec) : ::access(python.c_str(), X_OK) == 0;
+}
+
 // The environment if it was published and its interpreter is still there.
-std::optional<PreparedEnvironment> look_up(const fs::path& folder, const std::string& key) {
+std::optional<PreparedEnvironment> look_up(const fs::path& folder, const Plan& plan) {
     const auto text = read_file(marker_of(folder));
-    if (!text || ::access((folder / "bin" / "python").c_str(), X_OK) != 0) {
+    if (!text || !has_interpreter(folder / "bin" / "python", plan.image != nullptr)) {
         return std::nullopt;
     }
     const auto document = proto::parse_json(*text);
     if (!document || !document->is_object()) {
         return std::nullopt;
     }
-    return describe(folder, key, document->value("lock", ""));
+    return describe(folder, plan, document->value("lock", ""));
 }
 
 Result<void> clear_away(const fs::path& folder) {
@@ -116,10 +130,9 @@ PreparedEnvironment bare(const Plan& plan) {
     out.python = plan.interpreter.path;
     out.reused = true;
     if (plan.provider != "user_managed") {
-        const auto own = own_variables();
-        const auto path = own.find("PATH");
-        out.variables["PATH"] = out.python.parent_path().string() + (path == own.end() ? "" : ":" + path->second);
-        out.bare = "Python " + plan.interpreter.version.str() + " as it is on the node";
+        out.variables["PATH"] = path_with(out.python.parent_path(), plan.image.get());
+        out.bare = "Python " + plan.interpreter.version.str() +
+                   (plan.image ? " of image '" + plan.image->name + "'" : " as it is on the node");
     }
     return out;
 }
@@ -137,7 +150,7 @@ asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Provider& provide
     if (!lock) {
         co_return lock.error();
     }
-    auto there = co_await on_pool(node.pool(), [folder, key = plan.key] { return look_up(folder, key); });
+    auto there = co_await on_pool(node.pool(), [folder, plan] { return look_up(folder, plan); });
     if (there) {
         there->reused = true;
         co_return *there;
@@ -162,7 +175,7 @@ asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Provider& provide
     }
     const auto took = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begun);
     log("the environment was built in " + format_duration(took) + ": " + plan.key.substr(0, 12));
-    co_return describe(folder, plan.key, *installed);
+    co_return describe(folder, plan, *installed);
 }
 
 // True if it was asked for.
@@ -199,12 +212,13 @@ struct EnvironmentCache::State {
     [[nodiscard]] fs::path folder(const std::string& key) const { return node.settings().environments / key; }
 
     // What is ready. Memory first: that costs one look at the file system.
-    asio::awaitable<std::optional<PreparedEnvironment>> find(std::string key) {
+    asio::awaitable<std::optional<PreparedEnvironment>> find(Plan plan) {
+        const std::string key = plan.key;
         const auto found = known.find(key);
-        if (found != known.end() && ::access(found->second.python.c_str(), X_OK) == 0) {
+        if (found != known.end() && has_interpreter(found->second.python, plan.image != nullptr)) {
             co_return found->second;
         }
-        auto there = co_await on_pool(node.pool(), [at = folder(key), key] { return look_up(at, key); });
+        auto there = co_await on_pool(node.pool(), [at = folder(key), plan] { return look_up(at, plan); });
         if (there) {
             there->reused = true;
             known[key] = *there;
@@ -247,26 +261,21 @@ asio::awaitable<void> EnvironmentCache::warm_up() {
     co_await state->node.interpreters();
 }
 
-asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::prepare(proto::PythonEnvironment python,
-                                                                       proto::ContainerSettings container, LogSink log,
-                                                                       CancelToken cancel) {
+asio::awaitable<Result<PreparedEnvironment>>
+EnvironmentCache::prepare(proto::PythonEnvironment python, EnvironmentBase base, LogSink log, CancelToken cancel) {
     const auto state = state_;
-    const auto about_container = check_container(container);
-    if (!about_container) {
-        co_return about_container.error();
+    if (!base.reason.empty()) {
+        log(base.reason);
     }
     const bool stands_in = state->node.settings().azureml_dropin && leave_out_defaults(python);
     Provider& provider = state->choose(python);
-    auto plan = co_await provider.plan(std::move(python));
+    auto plan = co_await provider.plan(std::move(python), std::move(base.image));
     if (!plan) {
         co_return plan.error();
     }
     if (stands_in && !plan->key.empty()) {
         plan->notices.emplace_back("azureml-defaults is not installed: azureml.core.Run comes with Linarite (policy "
                                    "drop-in; agents that were started with --azureml install do install it)");
-    }
-    if (!about_container->empty()) {
-        plan->notices.insert(plan->notices.begin(), *about_container);
     }
     const auto say = [&log](const std::vector<std::string>& lines) {
         for (const std::string& line : lines) {
@@ -277,7 +286,7 @@ asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::prepare(proto::Py
         say(plan->notices);
         co_return bare(*plan);
     }
-    const auto there = co_await state->find(plan->key);
+    const auto there = co_await state->find(*plan);
     if (there) {
         if (!plan->notices.empty()) {
             say(plan->notices);

@@ -20,12 +20,12 @@ public:
     EnvironmentCache(const EnvironmentCache&) = delete;
     EnvironmentCache& operator=(const EnvironmentCache&) = delete;
 
-    /// Gives the environment that is asked for, building it if it isn't there. `log` gets lines only if something is
-    /// built or there is something to say. Those who ask for the same at the same time share one build and its log; it
-    /// is ended when the last of them cancels. invalid_argument: the request can't be met (detail has the installer's
-    /// own words); unavailable: not now.
-    asio::awaitable<Result<PreparedEnvironment>>
-    prepare(proto::PythonEnvironment python, proto::ContainerSettings container, LogSink log, CancelToken cancel);
+    /// Gives the environment that is asked for on what it stands on, building it if it isn't there. `log` gets lines
+    /// only if something is built or there is something to say. Those who ask for the same at the same time share one
+    /// build and its log; it is ended when the last of them cancels. invalid_argument: the request can't be met (detail
+    /// has the installer's own words); unavailable: not now.
+    asio::awaitable<Result<PreparedEnvironment>> prepare(proto::PythonEnvironment python, EnvironmentBase base,
+                                                         LogSink log, CancelToken cancel);
     /// Looks for interpreters ahead of the first request.
     asio::awaitable<void> warm_up();
 

@@ -97,7 +97,15 @@ private:
     // What pip's configuration files say. Nothing, if there is no pip.
     asio::awaitable<std::vector<std::string>> pip_configuration() {
         ProcessOrder order;
-        order.arguments = {order_.plan.interpreter.path.string(), "-m", "pip", "config", "list"};
+        std::string python = order_.plan.interpreter.path.string();
+        if (order_.plan.image) { // the node's settings count, not those of an image
+            const Interpreters* interpreters = co_await node_.interpreters();
+            python = interpreters->usual ? interpreters->usual->path.string() : "";
+        }
+        if (python.empty()) {
+            co_return std::vector<std::string>();
+        }
+        order.arguments = {python, "-m", "pip", "config", "list"};
         order.variables = variables_;
         order.limit = std::chrono::seconds(20);
         auto lines = std::make_shared<std::vector<std::string>>();
@@ -116,7 +124,9 @@ private:
         order.folder = node_.settings().environments; // no project's pyproject.toml or uv.toml is found from there
         order.keep_fd = order_.lock_fd;
         order.limit = std::chrono::ceil<Millis>(until_ - std::chrono::steady_clock::now());
-        const auto ended = co_await run_process(
+        order.place = order_.folder.string();
+        const ToolRunner run = order_.plan.image ? order_.plan.image->run : ToolRunner(run_process);
+        const auto ended = co_await run(
             std::move(order), [this](std::string_view line) { take(line); }, order_.cancel);
         if (!ended) {
             co_return ended.error();
@@ -166,23 +176,25 @@ class PipProvider final : public Provider {
 public:
     explicit PipProvider(Node& node) : node_(node) {}
 
-    asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python) override {
+    asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python,
+                                       std::shared_ptr<const ImageBase> image) override {
         const auto requirements = to_requirements(python.conda_packages, python.pip_packages);
         if (!requirements) {
             co_return requirements.error();
         }
-        auto plan = co_await plan_interpreter(node_, "pip", python.python_version);
+        auto plan = co_await plan_interpreter(node_, "pip", python.python_version, image);
         if (!plan) {
             co_return plan;
         }
         plan->requirements = requirements->lines;
         plan->notices.insert(plan->notices.end(), requirements->warnings.begin(), requirements->warnings.end());
         plan->reason = "environment: packages are installed by uv from the package index, into Python " +
-                       plan->interpreter.version.str() + " (no conda tool is used)";
+                       plan->interpreter.version.str() + (image ? " of image '" + image->name + "'" : "") +
+                       " (no conda tool is used)";
         if (!plan->requirements.empty()) {
-            plan->key =
-                sha256_hex("linarite environment 1\npip\n" + platform() + "\n" + plan->interpreter.path.string() + " " +
-                           plan->interpreter.version.str() + "\n" + normalise(plan->requirements));
+            plan->key = sha256_hex("linarite environment 1\npip\n" + platform() + "\n" +
+                                   (image ? image->digest + "\n" : "") + plan->interpreter.path.string() + " " +
+                                   plan->interpreter.version.str() + "\n" + normalise(plan->requirements));
         }
         co_return plan;
     }

@@ -8,8 +8,9 @@ class PlainProvider final : public Provider {
 public:
     explicit PlainProvider(Node& node) : node_(node) {}
 
-    asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python) override {
-        return plan_interpreter(node_, "plain", std::move(python.python_version));
+    asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python,
+                                       std::shared_ptr<const ImageBase> image) override {
+        return plan_interpreter(node_, "plain", std::move(python.python_version), std::move(image));
     }
     asio::awaitable<Result<std::string>> build(BuildOrder /*order*/) override {
         co_return Error(Errc::internal, "an installed interpreter is never built");

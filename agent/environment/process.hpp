@@ -23,7 +23,8 @@ struct ProcessOrder {
     std::map<std::string, std::string> variables;
     std::filesystem::path folder; // "" is ours
     std::chrono::milliseconds limit = std::chrono::minutes(1);
-    int keep_fd = -1; // stays open in the process, as descriptor 3: a lock that must not end before the process does
+    std::string place; // what it works on: no two at a time are given the same
+    int keep_fd = -1;  // stays open in the process, as descriptor 3: a lock that must not end before the process does
 };
 
 /// How it ended.

@@ -2,25 +2,24 @@
 
 #include "async/async.hpp"
 
-#include <algorithm>
-#include <array>
-
 namespace linarite::agent {
 
 namespace {
 
-// "pytorch:1.4-cpu": what the SDK's framework estimators ask for if their user names no packages.
-bool is_framework_image(const std::string& image) {
-    constexpr std::array frameworks{"pytorch:", "tensorflow:", "chainer:", "scikit-learn:", "sklearn:"};
-    const bool has_place = image.ends_with("-cpu") || image.ends_with("-gpu");
-    return has_place && std::any_of(frameworks.begin(), frameworks.end(),
-                                    [&](const char* framework) { return image.starts_with(framework); });
+// The one that is in the image is all there is.
+Result<InterpreterChoice> choose(const std::string& version, const ImageBase& image) {
+    if (!image.python) {
+        return Error(Errc::invalid_argument,
+                     "image '" + image.name +
+                         "' has no Python (neither python nor python3 is on its PATH): base it on "
+                         "one that has, or give the run's program as a command");
+    }
+    return choose_interpreter(version, Interpreters{{*image.python}, image.python});
 }
 
-// Azure's own images bring a system and a Python, which the node has, and some a framework, which it may have.
-bool is_azure_image(const std::string& image) {
-    return image.empty() || image.find("/azureml/") != std::string::npos || image.starts_with("azureml/") ||
-           is_framework_image(image);
+asio::awaitable<Result<InterpreterChoice>> choose(Node& node, std::string version) {
+    const Interpreters* interpreters = co_await node.interpreters();
+    co_return choose_interpreter(version, *interpreters);
 }
 
 } // namespace
@@ -33,40 +32,27 @@ asio::awaitable<const Interpreters*> Node::interpreters() {
     co_return interpreters_.get();
 }
 
-asio::awaitable<Result<Plan>> plan_interpreter(Node& node, std::string provider, std::string version) {
-    const Interpreters* interpreters = co_await node.interpreters();
-    const auto chosen = choose_interpreter(version, *interpreters);
+asio::awaitable<Result<Plan>> plan_interpreter(Node& node, std::string provider, std::string version,
+                                               std::shared_ptr<const ImageBase> image) {
+    const auto chosen = image ? choose(version, *image) : co_await choose(node, version);
     if (!chosen) {
         co_return chosen.error();
     }
     Plan plan;
     plan.provider = std::move(provider);
     plan.interpreter = chosen->interpreter;
+    plan.image = image;
+    const std::string place = image ? "the image" : "this node";
     if (!chosen->as_asked) {
         const std::string has = plan.interpreter.version.str();
         if (node.settings().strict_python) {
             co_return Error(Errc::invalid_argument,
-                            "python " + version + " was asked for; the nearest that this node has is " + has);
+                            "python " + version + " was asked for; the nearest that " + place + " has is " + has);
         }
-        plan.notices.push_back("warning: python " + version + " was asked for; this node has " + has + ": using it");
+        plan.notices.push_back("warning: python " + version + " was asked for; " + place + " has " + has +
+                               ": using it");
     }
     co_return plan;
-}
-
-Result<std::string> check_container(const proto::ContainerSettings& container) {
-    const bool custom = !is_azure_image(container.base_image) || !container.base_dockerfile.empty();
-    const std::string named =
-        container.base_dockerfile.empty() ? "image '" + container.base_image + "'" : std::string("the base dockerfile");
-    if (container.use_docker && custom) {
-        return Error(Errc::invalid_argument,
-                     "containers are not supported yet: " + named +
-                         " can't be used; leave it out, or set docker.useDocker to false to run on the node itself");
-    }
-    if (container.base_image.empty() && container.base_dockerfile.empty()) {
-        return std::string();
-    }
-    return "no container engine is used: " + named + " is replaced by the node itself" +
-           (is_framework_image(container.base_image) ? ", whose Python must have the framework" : "");
 }
 
 } // namespace linarite::agent

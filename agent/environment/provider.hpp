@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/environment/interpreters.hpp"
+#include "agent/environment/process.hpp"
 #include "async/cancel.hpp"
 #include "common/error.hpp"
 #include "proto/run_definition.hpp"
@@ -14,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +26,26 @@ namespace fs = std::filesystem;
 
 /// Takes a line for the run's build log (azureml-logs/20_image_build_log.txt), as soon as it is known.
 using LogSink = std::function<void(std::string line)>;
+
+/// Runs a tool to its end; as run_process(), or in a container.
+using ToolRunner =
+    std::function<asio::awaitable<Result<ProcessEnd>>(ProcessOrder order, LineSink on_line, CancelToken cancel)>;
+
+/// An image that environments stand on. Paths are those in its containers, where the node's cache folder of
+/// environments is at its own path.
+struct ImageBase {
+    std::string name;
+    std::string digest;
+    std::optional<Interpreter> python;
+    std::map<std::string, std::string> variables;
+    ToolRunner run;
+};
+
+/// What an environment stands on.
+struct EnvironmentBase {
+    std::string reason;                     // why, for the first line of the build log; "" for nothing
+    std::shared_ptr<const ImageBase> image; // null: the node itself
+};
 
 /// What a run starts its script with.
 struct PreparedEnvironment {
@@ -54,6 +76,7 @@ struct Plan {
     std::vector<std::string> requirements; // what is to be installed; nothing if the interpreter does as it is
     /// SHA-256 over everything that decides the content; "" if nothing is to be built.
     std::string key;
+    std::shared_ptr<const ImageBase> image; // null: the node itself
 };
 
 /// What a build needs of its surroundings.
@@ -72,8 +95,9 @@ public:
     Provider& operator=(const Provider&) = delete;
     virtual ~Provider() = default;
 
-    /// Decides what to do. Looks at the node, changes nothing.
-    virtual asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python) = 0;
+    /// Decides what to do, on the node itself or on an image. Looks at the node, changes nothing.
+    virtual asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python,
+                                               std::shared_ptr<const ImageBase> image) = 0;
     /// Makes what the plan says and returns what is installed (PreparedEnvironment::lock). Called for plans with a key
     /// only.
     virtual asio::awaitable<Result<std::string>> build(BuildOrder order) = 0;
@@ -102,9 +126,7 @@ std::unique_ptr<Provider> make_plain_provider(Node& node);
 std::unique_ptr<Provider> make_pip_provider(Node& node);
 
 /// Chooses the interpreter for plans that do not name one, with a notice if it isn't what was asked for.
-asio::awaitable<Result<Plan>> plan_interpreter(Node& node, std::string provider, std::string version);
-
-/// Why this request can't be met without containers, or what is to be said about it ("" is nothing).
-Result<std::string> check_container(const proto::ContainerSettings& container);
+asio::awaitable<Result<Plan>> plan_interpreter(Node& node, std::string provider, std::string version,
+                                               std::shared_ptr<const ImageBase> image);
 
 } // namespace linarite::agent

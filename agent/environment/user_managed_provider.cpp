@@ -11,8 +11,12 @@ class UserManagedProvider final : public Provider {
 public:
     explicit UserManagedProvider(Node& node) : node_(node) {}
 
-    asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python) override {
+    asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python,
+                                       std::shared_ptr<const ImageBase> image) override {
         const std::string name = python.interpreter_path.empty() ? "python" : python.interpreter_path;
+        if (image) {
+            co_return in_image(name, std::move(image));
+        }
         fs::path path = co_await on_pool(node_.pool(), [name] { return look_up(name); });
         Plan out;
         out.provider = "user_managed";
@@ -42,6 +46,15 @@ public:
     }
 
 private:
+    // Whether a program of another name is there shows when it is started.
+    static Plan in_image(const std::string& name, std::shared_ptr<const ImageBase> image) {
+        Plan out;
+        out.provider = "user_managed";
+        out.interpreter.path = name == "python" && image->python ? image->python->path : fs::path(name);
+        out.image = std::move(image);
+        return out;
+    }
+
     // Debian has no `python`: there `python3` is meant.
     static fs::path look_up(const std::string& name) {
         fs::path path = find_on_path(name, false);

@@ -56,11 +56,14 @@ struct Connection {
     std::optional<AskedLaunch> waiting; // for its run to be expected
 };
 
-/// The folder of the socket: the agent's own, or one of ours below /tmp that the agent's folder remembers.
+/// The folder of the socket: one of its own in the agent's, since containers are given it; or one of ours below /tmp
+/// that the agent's folder remembers.
 Result<fs::path> socket_folder(const fs::path& agent_dir) {
     constexpr std::string_view name = "/launch.sock";
-    if (agent_dir.string().size() + name.size() < sizeof(sockaddr_un::sun_path)) {
-        return agent_dir;
+    const fs::path own = agent_dir / "launch";
+    if (own.string().size() + name.size() < sizeof(sockaddr_un::sun_path)) {
+        const auto made = make_folders(own, 0700);
+        return made ? Result<fs::path>(own) : made.error();
     }
     const fs::path note = agent_dir / "launch.folder";
     if (const auto known = read_file(note)) {

@@ -52,6 +52,9 @@ Variables node_settings(const LaunchOrder& order) {
     out["OMPI_MCA_osc_rdma_backing_directory"] = memory;
     out["OMPI_MCA_mpi_yield_when_idle"] = ranks_on_this_host(order) > order.cores ? "1" : "0";
     out["HWLOC_COMPONENTS"] = topology_parts;
+    if (order.contained) { // engines forbid ranks to read each other's memory
+        out["OMPI_MCA_btl_vader_single_copy_mechanism"] = "none";
+    }
     // By name and not by network: names differ from node to node, but each node knows its own, and two hosts that both
     // own a bridge with the same address would wait for each other for ever.
     const auto addresses = node_addresses(order);
@@ -208,7 +211,7 @@ Result<void> plan_mpi(const LaunchOrder& order, const Variables& env, std::vecto
         launcher_env[name] = value;
     }
     launcher_env["PATH"] += ":" + order.shim.parent_path().string();
-    if (!on_path(launcher_env["PATH"], "mpirun")) {
+    if (!order.contained && !on_path(launcher_env["PATH"], "mpirun")) {
         return Error(Errc::invalid_argument,
                      "mpirun (Open MPI) is neither in the environment nor on the path of node '" +
                          order.gang[static_cast<std::size_t>(order.node_index)].node.str() + "'");

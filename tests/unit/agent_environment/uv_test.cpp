@@ -65,27 +65,5 @@ TEST(NetworkFailure, IsToldFromAnUnsolvableRequest) {
     EXPECT_FALSE(is_network_failure("error: No solution found\n cause: Because there is no version of six==99"));
 }
 
-TEST(Container, AzuresOwnImagesAreReplacedByTheNodeInWords) {
-    const auto said = check_container({true, "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04", "", ""});
-
-    ASSERT_TRUE(said);
-    EXPECT_THAT(*said,
-                HasSubstr("no container engine is used: image 'mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04'"));
-}
-
-TEST(Container, NothingIsSaidWithoutAnImage) {
-    EXPECT_EQ(*check_container({}), "");
-}
-
-TEST(Container, ACustomImageIsRefusedOnlyIfDockerWasAskedFor) {
-    const auto refused = check_container({true, "registry/mine:1", "", ""});
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code(), Errc::invalid_argument);
-    EXPECT_THAT(refused.error().detail(), HasSubstr("containers are not supported yet: image 'registry/mine:1'"));
-
-    EXPECT_TRUE(check_container({false, "registry/mine:1", "", ""}));
-    EXPECT_FALSE(check_container({true, "", "FROM scratch", ""}));
-}
-
 } // namespace
 } // namespace linarite::agent

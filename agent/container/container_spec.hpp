@@ -1,0 +1,53 @@
+// agent/container/container_spec.hpp: a container as we want it, and how the engine's API says that.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace linarite::agent {
+
+namespace fs = std::filesystem;
+
+/// A file or folder of the node that is seen in the container, at the same path.
+struct BindMount {
+    fs::path path;
+    bool read_only = true;
+    bool operator==(const BindMount&) const = default;
+};
+
+struct ResourceLimit {
+    std::string name; // "memlock"
+    std::int64_t soft = 0;
+    std::int64_t hard = 0;
+    bool operator==(const ResourceLimit&) const = default;
+};
+
+struct ContainerSpec {
+    std::string image;
+    std::vector<std::string> argv; // instead of the image's own entry point and command
+    std::map<std::string, std::string> variables;
+    std::string user; // "1000:1000"
+    fs::path folder = "/";
+    std::map<std::string, std::string> labels;
+    std::vector<BindMount> mounts;
+    std::uint64_t shm_bytes = 0; // 0: the engine's own default
+    bool host_ipc = false;
+    std::uint64_t memory_bytes = 0; // 0: no limit
+    std::int64_t nano_cpus = 0;     // 0: no limit
+    std::vector<ResourceLimit> limits;
+    bool gpus = false;
+};
+
+/// Without mounts that lie in others which give as much, without doubles (the one that may be written to wins), outer
+/// ones first.
+std::vector<BindMount> tidy_mounts(std::vector<BindMount> mounts);
+
+/// The body of POST /containers/create.
+nlohmann::json print(const ContainerSpec& spec);
+
+} // namespace linarite::agent

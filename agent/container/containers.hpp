@@ -1,0 +1,81 @@
+// agent/container/containers.hpp: runs in containers on one node, whichever engine it has.
+#pragma once
+
+#include "agent/container/image_choice.hpp"
+#include "agent/container/images.hpp"
+#include "agent/environment/provider.hpp"
+#include "agent/launch/supervisor.hpp"
+#include "common/ids.hpp"
+#include "proto/container_arguments.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace linarite::agent {
+
+struct ContainerPolicy {
+    std::vector<ImageRule> images;  // the operator's map
+    std::uint64_t memory_bytes = 0; // of a run's container on this node; 0: no limit
+    double cpus = 0;                // 0: no limit
+    std::string owner;              // of our containers, among those of other agents: a label's value
+};
+
+/// The container of one run on this node.
+struct ContainerOrder {
+    RunId run;
+    Fence fence = 0;
+    Image image;
+    proto::ContainerSettings settings;
+    std::vector<BindMount> mounts; // the run's folder, its data; the shim is added
+    fs::path shim;
+    fs::path job_file;
+    fs::path facts_dir;
+    bool gpus = false;
+};
+
+class Containers {
+public:
+    Containers(asio::any_io_executor executor, ContainerPolicy policy);
+    ~Containers();
+    Containers(const Containers&) = delete;
+    Containers& operator=(const Containers&) = delete;
+
+    [[nodiscard]] Result<ImageChoice> choose(const proto::ContainerSettings& container) const {
+        return choose_image(container, policy_.images);
+    }
+    /// The image, fetched if need be. `log` gets what is done, with the engine's name.
+    asio::awaitable<Result<Image>> provide(std::string image, LineOut log, CancelToken cancel);
+    /// What environments for the image stand on; tools are run in containers of it.
+    [[nodiscard]] std::shared_ptr<const ImageBase> base_of(const Image& image) const;
+
+    /// Starts the supervisor in a container of its own. What attach() needs is on disk before that.
+    asio::awaitable<Result<std::unique_ptr<Supervisor>>> start(ContainerOrder order);
+    /// Whether a container was ordered for the run with this facts folder.
+    static bool holds(const fs::path& facts_dir);
+    /// As Supervisor::attach, for those.
+    Result<std::unique_ptr<Supervisor>> attach(const fs::path& facts_dir);
+    /// Removes what is left of such a container.
+    asio::awaitable<void> discard(fs::path facts_dir);
+    /// Removes containers of ours that belong to none of the runs, and those of tools: an agent that was killed left
+    /// them.
+    asio::awaitable<void> sweep(std::function<bool(const RunId&)> is_known);
+
+private:
+    Result<std::shared_ptr<Engine>> engine();
+    std::shared_ptr<Engine> engine_at(const fs::path& socket);
+    [[nodiscard]] ContainerSpec make_spec(const ContainerOrder& order, const std::string& name,
+                                          const proto::ContainerArguments& arguments) const;
+
+    asio::any_io_executor executor_;
+    ContainerPolicy policy_;
+    std::shared_ptr<Engine> engine_;
+    std::unique_ptr<Images> images_;
+};
+
+/// The user that the agent runs as, and its runs: "1000:1000".
+std::string own_user();
+
+} // namespace linarite::agent

@@ -1,0 +1,86 @@
+// agent/container/engine.hpp: the calls of a Docker-compatible engine (Docker, Podman) that a node needs.
+#pragma once
+
+#include "agent/container/container_spec.hpp"
+#include "agent/container/engine_http.hpp"
+
+#include <map>
+#include <optional>
+#include <sys/types.h>
+#include <vector>
+
+namespace linarite::agent {
+
+/// An image that is on this node.
+struct ImageFacts {
+    std::string id;                               // "sha256:..."
+    std::vector<std::string> digests;             // "registry/name@sha256:...", of images that came from a registry
+    std::map<std::string, std::string> variables; // its own environment
+};
+
+struct ContainerFacts {
+    std::string id;
+    bool running = false;
+    pid_t pid = 0; // of its first process, as this node sees it
+    int exit_code = 0;
+    bool out_of_memory = false;
+    std::string error; // why it could not be started
+};
+
+/// Of a list: what our labels say.
+struct ListedContainer {
+    std::string id;
+    std::map<std::string, std::string> labels;
+};
+
+/// Credentials for a registry; nothing in it is none.
+struct RegistryLogin {
+    std::string username;
+    std::string password;
+    std::string server;
+};
+
+/// Takes a line for people.
+using LineOut = std::function<void(std::string line)>;
+
+/// One engine. Errors are in its own words: not_found, conflict and so on as its status says, unavailable if nobody
+/// answers.
+class Engine {
+public:
+    Engine(asio::any_io_executor executor, fs::path socket);
+
+    [[nodiscard]] const fs::path& socket() const { return socket_; }
+    /// "Docker Engine 20.10.24 (API 1.41)". Asked once.
+    asio::awaitable<Result<std::string>> introduce();
+
+    /// not_found if this node does not have it. Never asks a registry.
+    asio::awaitable<Result<ImageFacts>> find_image(std::string name);
+    /// Fetches it from its registry. `log` gets what happens, a line for each step.
+    asio::awaitable<Result<void>> pull(std::string name, RegistryLogin login, LineOut log, CancelToken cancel);
+
+    /// Its id. conflict: there is one of that name.
+    asio::awaitable<Result<std::string>> create(std::string name, ContainerSpec spec);
+    asio::awaitable<Result<void>> start(std::string name);
+    asio::awaitable<Result<ContainerFacts>> inspect(std::string name);
+    asio::awaitable<Result<void>> kill(std::string name, std::string signal);
+    /// With everything that runs in it. One that is not there is removed already.
+    asio::awaitable<Result<void>> remove(std::string name);
+    /// All of ours, whether they run or not, with this label.
+    asio::awaitable<Result<std::vector<ListedContainer>>> list(std::string label, std::string value);
+    /// What it prints, line by line; with `follow` until it has ended.
+    asio::awaitable<Result<void>> read_output(std::string name, bool follow, LineOut line, CancelToken cancel);
+
+private:
+    asio::awaitable<Result<EngineAnswer>> call(EngineRequest request, PieceSink sink = {}, CancelToken cancel = {});
+
+    asio::any_io_executor executor_;
+    fs::path socket_;
+    std::string prefix_; // "/v1.41", once it is known
+    std::string name_;
+};
+
+/// Where an engine may listen on this node: DOCKER_HOST if it is set, else the first of the usual sockets that is
+/// there. not_found with the places that were looked at; invalid_argument for a DOCKER_HOST that is no Unix socket.
+Result<fs::path> find_engine_socket();
+
+} // namespace linarite::agent

@@ -1,0 +1,129 @@
+"""A container engine of the tests' own: no bridge, no firewall rules, everything below one folder."""
+
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import urllib.parse
+
+from cluster import ROOT, is_alive, wait_until
+
+IMAGE = "linarite-test:base"
+BARE_IMAGE = "linarite-test:bare"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class NoEngine(Exception):
+    """There is no engine on this machine, or it does not start here."""
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine:
+    def __init__(self, flags=()):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="linarite-engine-"))
+        self.socket = self.folder / "docker.sock"
+        self.url = f"unix://{self.socket}"
+        self.flags = list(flags)
+        self.process = None
+
+    def start(self):
+        if not shutil.which("dockerd"):
+            raise NoEngine("dockerd is not installed (deploy/install-deps --tests does it)")
+        # after a kill -9 they look alive to the next one
+        for stale in (self.folder / "docker.pid", self.folder / "exec/containerd/containerd.pid"):
+            stale.unlink(missing_ok=True)
+        command = ["dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none", *self.flags]
+        command += ["--data-root", self.folder / "data", "--exec-root", self.folder / "exec"]
+        command += ["-p", self.folder / "docker.pid", "-H", self.url]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(lambda: self.process.poll() is not None or self.answers(), "the engine answers", 60)
+        if self.process.poll() is not None:
+            raise NoEngine("dockerd does not start here: " + (self.folder / "log").read_text()[-2000:])
+        return self
+
+    def answers(self):
+        try:
+            return self.call("GET", "/_ping")[0] == 200
+        except OSError:
+            return False
+
+    def call(self, method, path, body=None):
+        """(status, body) of one call."""
+        connection = UnixConnection(self.socket)
+        try:
+            headers = {"Content-Type": "application/json"} if isinstance(body, str) else {}
+            connection.request(method, path, body=body, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def import_image(self, tar, name, environment=PATH):
+        repository, _, tag = name.rpartition(":")
+        query = urllib.parse.urlencode(
+            {"fromSrc": "-", "repo": repository, "tag": tag, "changes": f"ENV PATH={environment}"}
+        )
+        with open(tar, "rb") as content:
+            status, said = self.call("POST", f"/v1.41/images/create?{query}", content)
+        assert status == 200 and b'"error"' not in said, said
+
+    def containers(self):
+        """Labels of all containers of runs, by id."""
+        found = json.loads(self.call("GET", "/v1.41/containers/json?all=1")[1])
+        return {entry["Id"]: entry["Labels"] for entry in found}
+
+    def container_of(self, run):
+        return next((id for id, labels in self.containers().items() if labels.get("linarite.run") == run), None)
+
+    def kill(self):
+        """kill -9 of the daemon alone; what it has started lives on."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self):
+        """Ends it with all that it started."""
+        if self.process is not None and self.process.poll() is None:
+            try:
+                for container in self.containers():
+                    self.call("DELETE", f"/v1.41/containers/{container}?force=1&v=1")
+            except OSError:
+                pass
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+        pid_file = self.folder / "exec/containerd/containerd.pid"
+        if pid_file.exists() and is_alive(int(pid_file.read_text())):  # of a daemon that was killed
+            os.kill(int(pid_file.read_text()), signal.SIGKILL)
+        unmount_below(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def unmount_below(folder):
+    with open("/proc/self/mounts") as mounts:
+        places = [line.split()[1] for line in mounts]
+    for place in sorted((p for p in places if p.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "-l", place], check=False, capture_output=True)
+
+
+def make_images(engine):
+    """IMAGE has Python and Open MPI, BARE_IMAGE neither."""
+    tar = engine.folder / "image.tar"
+    for name, packages in ((IMAGE, []), (BARE_IMAGE, ["base-files", "bash", "coreutils", "dash", "sed"])):
+        subprocess.run([ROOT / "tests/support/make_base_image", tar, *packages], check=True, capture_output=True)
+        engine.import_image(tar, name)
+    tar.unlink()

@@ -1,0 +1,365 @@
+"""Runs in containers: a real engine, started here without a network of its own, and an image of what is installed."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from cluster import is_alive, wait_until
+from engine import BARE_IMAGE, IMAGE, Engine, NoEngine, make_images
+from test_restarts import counted_lines, log_of
+
+MPI = ["--backend", "mpi"]
+IN_IMAGE = ["--image", IMAGE, "--user-managed"]
+FLAGS = ["--image-map", f"mapped/*={IMAGE}", "--image-map", "nowhere/*=none"]
+
+
+def start_engine(**options):
+    """Skips, so that it is seen, where no engine can be."""
+    engine = Engine(**options)
+    try:
+        return engine.start()
+    except NoEngine as error:
+        engine.stop()
+        pytest.skip(f"NO CONTAINER ENGINE: nothing of runs in containers is tested here: {error}")
+
+
+@pytest.fixture(scope="module")
+def engine():
+    engine = start_engine()
+    try:
+        make_images(engine)
+        yield engine
+    finally:
+        engine.stop()
+
+
+@pytest.fixture(scope="module")
+def two_nodes(engine):
+    from cluster import Cluster
+
+    cluster = Cluster(nodes=2, flags=FLAGS, environment={"DOCKER_HOST": engine.url})
+    try:
+        cluster.start()
+        yield cluster
+        cluster.stop()
+    finally:
+        cluster.destroy()
+
+
+@pytest.fixture
+def cluster(two_nodes, engine):
+    """Idle again after the test, and no container is left."""
+    yield two_nodes
+    two_nodes.cancel_all()
+    wait_until(lambda: not engine.containers(), f"containers are removed: {engine.containers()}")
+
+
+def engine_log(cluster, run):
+    node = cluster.show(run)["nodes"][0]
+    return cluster.file(run, f"azureml-logs/55_azureml-execution-tvmps_{node}_d.txt").decode()
+
+
+def work_dir(cluster, run, node=0):
+    return cluster.data / f"agent-{cluster.show(run)['nodes'][node]}" / "work" / run / "wd"
+
+
+# Counts until the test writes `go` into its working directory, then writes down how far it came.
+COUNTER = """
+import os, time
+n = 0
+while not os.path.exists("go"):
+    print(f"line {n}", flush=True)
+    n += 1
+    time.sleep(0.002)
+open("outputs/count.txt", "w").write(str(n))
+"""
+
+
+def start_counter(cluster, folder, image=IMAGE):
+    run = cluster.submit(folder, "train.py", flags=["--image", image, "--user-managed"])
+    cluster.wait_for(run, "Running")
+    wait_until(lambda: len(counted_lines(log_of(cluster, run))) > 50, "the first lines are in the log")
+    return run
+
+
+def finish(cluster, run):
+    """Lets the counter end; everything that it printed must be there, once and in order."""
+    seen = len(counted_lines(log_of(cluster, run)))
+    wait_until(lambda: len(counted_lines(log_of(cluster, run))) > seen, "the log goes on to grow")
+    (work_dir(cluster, run) / "go").write_text("")
+    row = cluster.wait_for_end(run)
+    assert row["status"] == "Completed", row
+    count = int(cluster.file(run, "outputs/count.txt"))
+    assert counted_lines(cluster.driver_log(run)) == [f"line {n}" for n in range(count)]
+
+
+def test_a_run_is_inside_of_its_image_with_its_files_as_ever(cluster, engine, project):
+    script = """
+import json, os, sys, tempfile
+open("logs/metrics.txt", "w").write("x")
+with tempfile.NamedTemporaryFile() as temporary: pass
+open(os.path.expanduser("~/at-home"), "w").write("x")
+shm = os.statvfs("/dev/shm")
+json.dump({"contained": os.path.exists("/.dockerenv"), "python": sys.executable, "cwd": os.getcwd(),
+           "shm": shm.f_blocks * shm.f_frsize, "variable": os.environ["MINE"], "user": os.getuid(),
+           "agent": os.path.exists("../../../identity.json"), "run": os.environ["AZUREML_RUN_ID"]},
+          open("outputs/seen.json", "w"))
+print("hello from inside")
+"""
+    run = cluster.run(project(script), "train.py", flags=[*IN_IMAGE, "--env", "MINE=a b"])
+
+    assert run["status"] == "Completed", run
+    seen = json.loads(cluster.file(run["run_id"], "outputs/seen.json"))
+    assert seen["contained"] and not seen["agent"]
+    assert seen["python"] == "/usr/bin/python3"
+    assert (seen["variable"], seen["user"], seen["run"]) == ("a b", os.getuid(), run["run_id"])
+    assert seen["shm"] == 2 << 30
+    log = cluster.driver_log(run["run_id"]).decode()
+    assert "hello from inside" in log and "The activity completed successfully. Finalizing run..." in log
+    assert cluster.file(run["run_id"], "logs/metrics.txt") == b"x"
+    image = json.loads(engine.call("GET", f"/v1.41/images/{IMAGE}/json")[1])["Id"]
+    assert image in cluster.file(run["run_id"], "azureml-logs/environment_lock.txt").decode()
+    assert image in engine_log(cluster, run["run_id"])
+    build_log = cluster.file(run["run_id"], "azureml-logs/20_image_build_log.txt").decode()
+    assert build_log.splitlines()[0] == f"container: image '{IMAGE}', as the run asks for it"
+
+
+def test_the_log_of_a_container_is_seen_while_it_is_written(cluster, project):
+    finish(cluster, start_counter(cluster, project(COUNTER)))
+
+
+def test_an_exit_code_comes_out_of_the_container(cluster, project):
+    script = "import sys; print('the teapot'); sys.exit(7)"
+
+    run = cluster.run(project(script), "train.py", flags=IN_IMAGE)
+
+    assert run["status"] == "Failed"
+    assert (run["outcome"]["exit_code"], run["outcome"]["code"]) == (7, "UserError")
+    assert "the teapot" in run["outcome"]["message"]
+
+
+def test_a_cancelled_run_has_its_grace_and_leaves_nothing(cluster, engine, project):
+    script = """
+import signal, subprocess, sys, time
+subprocess.Popen(["sleep", "3600"], start_new_session=True)
+def leave(*_):
+    print("cleaning up", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+print("ready", flush=True)
+time.sleep(3600)
+"""
+    run = cluster.submit(project(script), "train.py", flags=IN_IMAGE)
+    cluster.wait_for(run, "Running")
+    wait_until(lambda: b"ready" in log_of(cluster, run), "the script is ready")
+    assert engine.container_of(run)
+
+    cluster.cli("cancel", run)
+
+    assert cluster.wait_for_end(run)["status"] == "Canceled"
+    assert b"cleaning up" in cluster.driver_log(run)
+    wait_until(lambda: not engine.container_of(run), "its container is gone")
+
+
+def test_a_killed_agent_goes_on_with_the_run_in_its_container(cluster, engine, project):
+    run = start_counter(cluster, project(COUNTER))
+    container = engine.container_of(run)
+    name = cluster.show(run)["nodes"][0]
+    agent = cluster.agent_pid(name)
+
+    os.kill(agent, signal.SIGKILL)
+    wait_until(lambda: not is_alive(agent), "the agent is dead")
+    wait_until(lambda: cluster.agent_pid(name), "another agent is started in its place")
+
+    wait_until(lambda: engine.container_of(run) == container, "the container is still there")
+    finish(cluster, run)
+
+
+def test_a_container_that_somebody_removes_fails_its_run_in_words(cluster, engine, project):
+    run = start_counter(cluster, project(COUNTER))
+
+    engine.call("DELETE", f"/v1.41/containers/{engine.container_of(run)}?force=1")
+
+    row = cluster.wait_for_end(run)
+    assert row["status"] == "Failed"
+    assert "container" in row["outcome"]["message"] and "from outside" in row["outcome"]["message"], row
+
+
+# Open MPI's C library by its address book: the image has no mpi4py.
+MPI_SUM = """
+import ctypes, os
+mpi = ctypes.CDLL("libmpi.so.40")
+world = ctypes.byref(ctypes.c_char.in_dll(mpi, "ompi_mpi_comm_world"))
+number = ctypes.byref(ctypes.c_char.in_dll(mpi, "ompi_mpi_int"))
+add = ctypes.byref(ctypes.c_char.in_dll(mpi, "ompi_mpi_op_sum"))
+mpi.MPI_Init(None, None)
+rank = int(os.environ["OMPI_COMM_WORLD_RANK"])
+mine, total = ctypes.c_int(rank + 1), ctypes.c_int(0)
+mpi.MPI_Allreduce(ctypes.byref(mine), ctypes.byref(total), 1, number, add, world)
+print(f"rank {rank}: {total.value}, contained: {os.path.exists('/.dockerenv')}", flush=True)
+if rank == 0: open("outputs/total.txt", "w").write(str(total.value))
+mpi.MPI_Finalize()
+"""
+
+
+def test_two_nodes_with_two_ranks_each_reduce_inside_of_containers(cluster, project):
+    flags = ["--nodes", "2", "--processes-per-node", "2", *MPI, *IN_IMAGE]
+
+    run = cluster.run(project(MPI_SUM), "train.py", flags=flags)
+
+    assert run["status"] == "Completed", run
+    assert cluster.file(run["run_id"], "outputs/total.txt") == b"10"
+    for rank in range(4):
+        assert f"rank {rank}: 10, contained: True" in cluster.driver_log(run["run_id"], rank).decode()
+
+
+def test_a_rank_that_fails_in_a_container_is_named(cluster, project):
+    script = """
+import os, sys, time
+if os.environ["OMPI_COMM_WORLD_RANK"] == "3":
+    print("the teapot of rank 3", flush=True)
+    sys.exit(5)
+time.sleep(3600)
+"""
+    flags = ["--nodes", "2", "--processes-per-node", "2", *MPI, *IN_IMAGE]
+
+    run = cluster.run(project(script), "train.py", flags=flags)
+
+    assert run["status"] == "Failed"
+    assert (run["outcome"]["rank"], run["outcome"]["exit_code"]) == (3, 5), run
+    assert "the teapot of rank 3" in run["outcome"]["message"]
+
+
+def test_an_image_that_cannot_be_had_fails_the_run_at_once_and_in_words(cluster, project):
+    begun = time.monotonic()
+    image = "127.0.0.1:9/nothing:1"
+
+    run = cluster.run(project("pass"), "train.py", flags=["--image", image, "--user-managed"])
+
+    assert time.monotonic() - begun < 15
+    assert run["status"] == "Failed"
+    assert "Running" not in cluster.statuses(run["run_id"])
+    for words in (run["outcome"]["message"], engine_log(cluster, run["run_id"])):
+        assert f"ImagePullError: image '{image}' can't be had" in words
+        assert "connection refused" in words
+    assert run["outcome"]["code"] == "UserError"
+
+
+@pytest.mark.parametrize(
+    "flags, lacks", [([], "has no Python"), (["--processes-per-node", "2", *MPI], "has no Python"), (MPI, "no Open MPI")]
+)
+def test_an_image_that_lacks_what_the_run_starts_with_is_named_with_it(cluster, project, job_file, flags, lacks):
+    arguments = ["train.py"]
+    if lacks == "no Open MPI":  # a program that needs no Python
+        job = job_file(script=None, command=["/bin/true"], communicator="Mpi")
+        arguments, flags = [], ["--job", job]
+
+    run = cluster.run(project("pass"), *arguments, flags=["--image", BARE_IMAGE, "--user-managed", *flags])
+
+    assert run["status"] == "Failed"
+    assert BARE_IMAGE in run["outcome"]["message"] and lacks in run["outcome"]["message"], run
+
+
+def test_the_operator_maps_images(cluster, project):
+    folder = project("import os; print('contained:', os.path.exists('/.dockerenv'))")
+
+    mapped = cluster.run(folder, "train.py", flags=["--image", "mapped/any/thing:3", "--user-managed"])
+    bare = cluster.run(folder, "train.py", flags=["--image", "nowhere/thing:3", "--user-managed"])
+    default = cluster.run(folder, "train.py", flags=["--image", "mcr.example/azureml/openmpi4.1.0-ubuntu22.04"])
+
+    log = {row["run_id"]: cluster.driver_log(row["run_id"]).decode() for row in (mapped, bare, default)}
+    assert "contained: True" in log[mapped["run_id"]]
+    assert "contained: False" in log[bare["run_id"]]
+    assert "contained: False" in log[default["run_id"]]
+    words = cluster.file(mapped["run_id"], "azureml-logs/20_image_build_log.txt").decode()
+    assert "image 'mapped/any/thing:3' is mapped by this node's operator" in words.splitlines()[0]
+
+
+def test_packages_are_installed_for_the_python_of_the_image_once(cluster, engine, project):
+    folder = project("import os, sys, six; print('six', six.__version__, sys.prefix, os.path.exists('/.dockerenv'))")
+    flags = ["--image", IMAGE, "--pip", "six"]
+
+    first = cluster.run(folder, "train.py", flags=flags, deadline=120)
+    second = cluster.run(folder, "train.py", flags=flags)
+    on_the_node = cluster.run(folder, "train.py", flags=["--pip", "six"], deadline=120)
+
+    prefixes = []
+    for row, contained in ((first, "True"), (second, "True"), (on_the_node, "False")):
+        assert row["status"] == "Completed", row
+        line = next(l for l in cluster.driver_log(row["run_id"]).decode().splitlines() if l.startswith("six 1."))
+        prefixes.append(line.split()[2])
+        assert line.split()[3] == contained
+    assert prefixes[0] == prefixes[1] != prefixes[2]
+    assert b"+ six==" in cluster.file(first["run_id"], "azureml-logs/20_image_build_log.txt")
+    assert b"+ six==" not in cluster.file(second["run_id"], "azureml-logs/20_image_build_log.txt")
+    lock = cluster.file(second["run_id"], "azureml-logs/environment_lock.txt").decode()
+    assert "six==1." in lock and "# digest sha256:" in lock
+
+
+def test_data_is_read_only_in_a_container(cluster, project, tmp_path):
+    (tmp_path / "five").write_text("5")
+    cluster.cli("datastore", "upload", "workspaceblobstore", tmp_path / "five", "--to", "numbers/")
+    script = """
+import sys
+print("five is", open(sys.argv[1] + "/five").read())
+try: open(sys.argv[1] + "/six", "w")
+except OSError as error: print("refused:", error.strerror)
+"""
+    flags = [*IN_IMAGE, "--data", "d=workspaceblobstore/numbers"]
+
+    run = cluster.run(project(script), "train.py", "$AZUREML_DATAREFERENCE_d", flags=flags)
+
+    assert run["status"] == "Completed", run
+    log = cluster.driver_log(run["run_id"]).decode()
+    assert "five is 5" in log and "refused: Read-only file system" in log
+
+
+def test_arguments_for_the_engine_are_let_in_or_refused(cluster, project, job_file):
+    script = "import os; s = os.statvfs('/dev/shm'); print('shm', s.f_blocks * s.f_frsize, os.environ['MINE'])"
+    docker = {"useDocker": True, "arguments": ["--shm-size", "512m", "--ulimit=memlock=-1", "-e", "MINE=x"]}
+    environment = {"docker": {"enabled": True, "baseImage": IMAGE}, "python": {"userManagedDependencies": True}}
+
+    run = cluster.run(project(script), flags=["--job", job_file(docker=docker, environment=environment)])
+
+    assert run["status"] == "Completed", run
+    assert f"shm {512 << 20} x" in cluster.driver_log(run["run_id"]).decode()
+    refused = job_file(docker={"useDocker": True, "arguments": ["--privileged"]}, environment=environment)
+    said = cluster.cli("submit", project("pass"), "--job", refused, code=None)
+    assert said.returncode != 0 and "'--privileged' is not let through" in said.stdout + said.stderr
+
+
+def test_a_container_has_no_more_memory_than_the_operator_gives(new_cluster, engine, project):
+    flags = ["--container-memory", "128m"]
+    cluster = new_cluster(nodes=1, flags=flags, environment={"DOCKER_HOST": engine.url})
+
+    run = cluster.run(project("x = bytearray(512 << 20)"), "train.py", flags=IN_IMAGE)
+
+    assert run["status"] == "Failed"
+    assert "ran out of memory" in run["outcome"]["message"], run
+
+
+@pytest.mark.parametrize("live_restore", [True, False])
+def test_an_engine_that_is_killed_and_comes_back(new_cluster, project, live_restore):
+    engine = start_engine(flags=["--live-restore"] if live_restore else [])
+    try:
+        make_images(engine)
+        cluster = new_cluster(nodes=1, environment={"DOCKER_HOST": engine.url})
+        run = start_counter(cluster, project(COUNTER))
+
+        engine.kill()
+        seen = len(counted_lines(log_of(cluster, run)))
+        wait_until(lambda: len(counted_lines(log_of(cluster, run))) > seen, "the run goes on without it")
+        engine.start()
+
+        if live_restore:
+            finish(cluster, run)
+        else:  # such an engine ends all containers when it comes back
+            row = cluster.wait_for_end(run)
+            assert row["status"] == "Failed"
+            assert "container" in row["outcome"]["message"] and "outside" in row["outcome"]["message"], row
+        wait_until(lambda: not engine.containers(), "its container is removed")
+    finally:
+        engine.stop()
