@@ -14,7 +14,7 @@ import urllib.parse
 from cluster import ROOT, is_alive, wait_until
 
 IMAGE = "linarite-test:base"
-BARE_IMAGE = "linarite-test:bare"
+BARE_IMAGE = "linarite-test:bare"  # the same, as if nothing were in it
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -34,11 +34,11 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Engine:
-    def __init__(self, flags=()):
+    def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="linarite-engine-"))
         self.socket = self.folder / "docker.sock"
         self.url = f"unix://{self.socket}"
-        self.flags = list(flags)
+        self.flags = []
         self.process = None
 
     def start(self):
@@ -104,8 +104,7 @@ class Engine:
                     self.call("DELETE", f"/v1.41/containers/{container}?force=1&v=1")
             except OSError:
                 pass
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(30)
+            self.kill()  # there is nothing left that it would have to end, and in order it takes ten seconds
         pid_file = self.folder / "exec/containerd/containerd.pid"
         if pid_file.exists() and is_alive(int(pid_file.read_text())):  # of a daemon that was killed
             os.kill(int(pid_file.read_text()), signal.SIGKILL)
@@ -120,10 +119,6 @@ def unmount_below(folder):
         subprocess.run(["umount", "-l", place], check=False, capture_output=True)
 
 
-def make_images(engine):
-    """IMAGE has Python and Open MPI, BARE_IMAGE neither."""
-    tar = engine.folder / "image.tar"
-    for name, packages in ((IMAGE, []), (BARE_IMAGE, ["base-files", "bash", "coreutils", "dash", "sed"])):
-        subprocess.run([ROOT / "tests/support/make_base_image", tar, *packages], check=True, capture_output=True)
-        engine.import_image(tar, name)
-    tar.unlink()
+def make_image(tar):
+    subprocess.run([ROOT / "tests/support/make_base_image", tar], check=True, capture_output=True)
+    return tar
