@@ -71,5 +71,5 @@ def test_nodes_that_hide_their_gpus_have_none(new_cluster, project):
     run = cluster.run(project("import os; print('gpus', repr(os.environ['CUDA_VISIBLE_DEVICES']))"), "train.py")
 
     assert "gpus ''" in cluster.driver_log(run["run_id"]).decode()
-    refused = cluster.cli("submit", project(SHOW), "--experiment", "e2e", "--target", "gpu-cluster", code=None)
+    refused = cluster.cli("submit", project(SHOW), "--experiment", "e2e", "--target", "gpu-cluster", "--", "train.py", code=None)
     assert refused.returncode != 0 and "gpu-cluster" in refused.stderr

@@ -2,10 +2,12 @@
 parameter servers."""
 
 import json
+import os
+import signal
 
 import pytest
 
-from cluster import wait_until
+from cluster import processes_with, wait_until
 
 # An allreduce over MASTER_ADDR and MASTER_PORT, as a script without torch can do it: rank 0 listens.
 REDUCE = """
@@ -144,6 +146,40 @@ def test_a_canceled_process_group_leaves_nothing(cluster, project):
     cluster.cli("cancel", run)
 
     assert cluster.wait_for_end(run)["status"] == "Canceled"
+
+
+def test_a_process_group_outlives_the_coordinator_and_all_agents(new_cluster, project):
+    cluster = new_cluster(nodes=2)
+    script = """
+import os, time
+print("up", flush=True)
+while not os.path.exists("outputs/go"): time.sleep(0.02)
+open("outputs/" + os.environ["RANK"], "w").write(os.environ["MASTER_PORT"])
+"""
+    run = cluster.submit(project(script), "train.py", flags=GLOO)
+    cluster.wait_for(run, "Running")
+    wait_until(lambda: len(cluster.files(run, "azureml-logs/70_driver_log_")) == 4, "all ranks have printed")
+
+    cluster.kill(then=[cluster.agent_pid("node-1"), cluster.agent_pid("node-2")])
+    cluster.start()
+    (cluster.data / "agent-node-1" / "work" / run / "wd" / "outputs" / "go").write_text("")
+
+    assert cluster.wait_for_end(run)["status"] == "Completed", cluster.show(run)
+    assert len({cluster.file(run, f"outputs/{rank}") for rank in range(4)}) == 1
+
+
+def test_what_starts_the_ranks_of_a_node_may_be_killed(cluster, project):
+    script = "import time; print('up', flush=True); time.sleep(3600)"
+    run = cluster.submit(project(script), "train.py", flags=GLOO)
+    wait_until(lambda: len(cluster.files(run, "azureml-logs/70_driver_log_")) == 4, "all ranks have printed")
+    starters = [pid for pid, line in processes_with(run).items() if line.endswith("linarite-shim ranks")]
+
+    os.kill(starters[0], signal.SIGKILL)
+
+    row = cluster.wait_for_end(run)
+    assert (row["status"], row["outcome"]["code"]) == ("Failed", "ServiceError")
+    assert "What starts the processes of the run" in row["outcome"]["message"]
+    assert not processes_with(run)
 
 
 SERVED = """
