@@ -1,6 +1,8 @@
 """Runs of several ranks under one mpirun: over two nodes, on one node, and when a rank fails."""
 
 import json
+import os
+import pathlib
 
 import pytest
 
@@ -99,3 +101,28 @@ def test_two_mpi_runs_at_once_on_the_same_machine(new_cluster, project):
 
     for run in runs:
         assert cluster.wait_for_end(run)["status"] == "Completed", cluster.show(run)
+
+
+def physical_cores():
+    def part(cpu, name):
+        return pathlib.Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/{name}").read_text()
+
+    return {(part(cpu, "physical_package_id"), part(cpu, "core_id")) for cpu in os.sched_getaffinity(0)}
+
+
+def test_ranks_have_cores_of_their_own_where_there_are_enough(new_cluster, project):
+    cluster = new_cluster(nodes=1)
+    script = f"import json, os; json.dump(sorted(os.sched_getaffinity(0)), open('outputs/%d' % {RANK}, 'w'))"
+    cores = len(physical_cores())
+
+    def affinities(ranks):
+        run = cluster.run(project(script), "train.py", flags=["--processes-per-node", str(ranks), *MPI])
+        assert run["status"] == "Completed", run
+        return [json.loads(cluster.file(run["run_id"], f"outputs/{rank}")) for rank in range(ranks)]
+
+    oversubscribed = affinities(os.cpu_count() + 1)
+    assert all(len(seen) == len(os.sched_getaffinity(0)) for seen in oversubscribed)
+    if cores < 2:
+        pytest.skip("this machine has one core")
+    first, second = affinities(2)
+    assert not set(first) & set(second) and len(first) + len(second) == len(os.sched_getaffinity(0))
