@@ -21,6 +21,15 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
     }
 }
 
+Sha256::Sha256(const Sha256& other) : Sha256() {
+    EVP_MD_CTX_copy_ex(context_.get(), other.context_.get());
+}
+
+Sha256& Sha256::operator=(const Sha256& other) {
+    EVP_MD_CTX_copy_ex(context_.get(), other.context_.get());
+    return *this;
+}
+
 void Sha256::update(std::string_view bytes) {
     EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
 }

@@ -18,6 +18,11 @@ namespace linarite {
 class Sha256 {
 public:
     Sha256();
+    Sha256(const Sha256& other);
+    Sha256& operator=(const Sha256& other);
+    Sha256(Sha256&&) noexcept = default;
+    Sha256& operator=(Sha256&&) noexcept = default;
+    ~Sha256() = default;
     void update(std::string_view bytes);
     /// Lower-case hex of all bytes so far; more may follow.
     [[nodiscard]] std::string hex() const;

@@ -2,6 +2,8 @@
 #include "common/hash.hpp"
 #include "proto/message_parts.hpp"
 
+#include <algorithm>
+
 namespace linarite::proto {
 
 namespace {
@@ -15,6 +17,7 @@ GangMember read_member(JsonReader& in) {
     member.address = in.text("address");
     member.work_dir = in.text("work_dir");
     member.port = read_int(in, "port", 0, most_port, 0);
+    member.shared_dir = in.text("shared_dir");
     return member;
 }
 
@@ -67,11 +70,8 @@ std::map<std::string, std::string> read_variables(JsonReader& in) {
 } // namespace
 
 Json print(const GangMember& member) {
-    return {{"node", member.node.str()},
-            {"host_id", member.host_id},
-            {"address", member.address},
-            {"work_dir", member.work_dir},
-            {"port", member.port}};
+    return {{"node", member.node.str()},   {"host_id", member.host_id}, {"address", member.address},
+            {"work_dir", member.work_dir}, {"port", member.port},       {"shared_dir", member.shared_dir}};
 }
 
 Json print(const DesiredData& data) {
@@ -106,7 +106,8 @@ Json print(const DesiredRun& run) {
              {"node_index", run.node_index},
              {"gang", print_list(run.gang)},
              {"daemon_command", run.daemon_command},
-             {"daemon_ends", print_daemon_ends(run.daemon_ends)}};
+             {"daemon_ends", print_daemon_ends(run.daemon_ends)},
+             {"files_version", run.files_version}};
     if (!run.brief) {
         out["experiment"] = run.experiment;
         out["snapshot"] = run.snapshot.str();
@@ -140,7 +141,36 @@ DesiredRun read_desired(JsonReader& in) {
     run.variables = read_variables(in);
     run.daemon_command = in.text("daemon_command");
     run.daemon_ends = read_daemon_ends(in);
+    run.files_version = in.unsigned_integer("files_version", 0);
     return run;
+}
+
+int keeper_of(const std::vector<GangMember>& gang, int node_index) {
+    std::vector<int> keepers; // up to the node
+    for (int index = 0; index <= node_index; ++index) {
+        const GangMember& own = gang[static_cast<std::size_t>(index)];
+        const auto found = std::ranges::find_if(keepers, [&](int keeper) {
+            const GangMember& other = gang[static_cast<std::size_t>(keeper)];
+            return (!own.host_id.empty() && own.host_id == other.host_id) ||
+                   (!own.shared_dir.empty() && own.shared_dir == other.shared_dir);
+        });
+        if (index == node_index) {
+            return found == keepers.end() ? index : *found;
+        }
+        if (found == keepers.end()) {
+            keepers.push_back(index);
+        }
+    }
+    return node_index;
+}
+
+bool has_several_directories(const std::vector<GangMember>& gang) {
+    for (int index = 1; index < static_cast<int>(gang.size()); ++index) {
+        if (keeper_of(gang, index) != 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 } // namespace linarite::proto

@@ -44,12 +44,10 @@ std::string read_name(JsonReader& in, std::string_view key, std::string_view wha
 }
 
 Json print(const SyncRequest& message) {
-    return {{"protocol", message.protocol},       {"node", message.node.str()},
-            {"incarnation", message.incarnation}, {"boot_id", message.boot_id},
-            {"host_id", message.host_id},         {"address", message.address},
-            {"version", message.version},         {"resources", print(message.resources)},
-            {"runs", print_list(message.runs)},   {"seen", message.seen},
-            {"wait_ms", message.wait.count()}};
+    return {{"protocol", message.protocol},     {"node", message.node.str()}, {"incarnation", message.incarnation},
+            {"boot_id", message.boot_id},       {"host_id", message.host_id}, {"shared_dir", message.shared_dir},
+            {"address", message.address},       {"version", message.version}, {"resources", print(message.resources)},
+            {"runs", print_list(message.runs)}, {"seen", message.seen},       {"wait_ms", message.wait.count()}};
 }
 
 Result<SyncRequest> parse_sync_request(const Json& document) {
@@ -63,6 +61,7 @@ Result<SyncRequest> parse_sync_request(const Json& document) {
         message.incarnation = in.unsigned_integer("incarnation", 0);
         message.boot_id = in.text("boot_id");
         message.host_id = in.text("host_id");
+        message.shared_dir = in.text("shared_dir");
         message.address = in.text("address");
         message.version = in.text("version");
         message.resources = read_resources(in.object("resources"));

@@ -91,6 +91,7 @@ struct SyncRequest {
     std::uint64_t incarnation = 0; // rises with each start of the agent; an older one is refused (gone)
     std::string boot_id;           // the kernel's; a changed one means that nothing of before runs
     std::string host_id;           // equal for agents that share a kernel and a file system
+    std::string shared_dir;        // equal for agents with the same --shared-dir, wherever it is mounted; "" is none
     std::string address;           // where other nodes reach this one for MPI
     std::string version;           // of the program
     NodeResources resources;
@@ -110,8 +111,15 @@ struct GangMember {
     std::string address;
     std::string work_dir; // "" until that node is ready
     int port = 0;         // the first of those that it keeps for the run; 0 until it is ready
+    std::string shared_dir;
     bool operator==(const GangMember&) const = default;
 };
+
+/// The node in whose working directory this one works: itself, unless one before it is on the same host or has the same
+/// shared directory.
+int keeper_of(const std::vector<GangMember>& gang, int node_index);
+/// Whether the gang has more than one working directory, so that files must be brought from one to the other.
+bool has_several_directories(const std::vector<GangMember>& gang);
 
 /// A data reference with what the node needs to reach it.
 struct DesiredData {
@@ -141,6 +149,8 @@ struct DesiredRun {
     std::map<std::string, std::string> variables; // AZUREML_* and others that the coordinator decides
     std::string daemon_command;        // not lead: what to run once `want` is launch; "" until the lead asked
     std::map<int, Ending> daemon_ends; // lead: how the daemons on other nodes ended, by node index
+    /// Gangs with several working directories: rises when a node closed a file that the others are to have.
+    std::uint64_t files_version = 0;
     bool operator==(const DesiredRun&) const = default;
 };
 

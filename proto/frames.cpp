@@ -30,6 +30,7 @@ Result<FrameHeader> parse_frame_header(std::string_view line) {
     header.size = in.unsigned_integer("size", 0);
     header.executable = in.boolean("executable", false);
     header.sha256 = in.text("sha256");
+    header.closed = in.text("closed");
     in.refuse_others();
     if (const auto path = parse_relative_path(header.path, "path"); !path && !header.path.empty()) {
         in.fault("path", path.error().detail());
@@ -42,6 +43,9 @@ Result<FrameHeader> parse_frame_header(std::string_view line) {
     }
     if (!header.sha256.empty() && !is_sha256_hex(header.sha256)) {
         in.fault("sha256", "must be 64 lower-case hex digits");
+    }
+    if (!header.closed.empty() && !is_sha256_hex(header.closed)) {
+        in.fault("closed", "must be 64 lower-case hex digits");
     }
     if (!faults.empty()) {
         return Error(std::move(faults)).within("frame header");
@@ -58,6 +62,9 @@ std::string print_frame_header(const FrameHeader& header) {
     }
     if (!header.sha256.empty()) {
         line["sha256"] = header.sha256;
+    }
+    if (!header.closed.empty()) {
+        line["closed"] = header.closed;
     }
     return print_json(line) + "\n";
 }

@@ -20,6 +20,9 @@ struct FrameHeader {
     bool executable = false;
     /// Set on the last frame of a file: the SHA-256 of all its bytes. The receiver then makes it durable.
     std::string sha256;
+    /// Set if nobody had the file open for writing as its bytes up to the end of this frame were read: their SHA-256.
+    /// The other nodes of the run may have it then. Not checked where the frame arrives.
+    std::string closed;
     bool operator==(const FrameHeader&) const = default;
 };
 
