@@ -95,6 +95,14 @@ void IncomingFile::must_be_new() {
     state_->must_be_new = true;
 }
 
+Result<void> IncomingFile::retarget(const std::string& name) {
+    if (auto parsed = parse_relative_path(name, "file name"); !parsed) {
+        return parsed.error();
+    }
+    state_->target = name;
+    return {};
+}
+
 Result<void> IncomingFile::commit(bool sync) {
     State& state = *state_;
     if (state.committed) {

@@ -152,6 +152,33 @@ Result<void> RunFiles::finish(const std::string& name, const std::string& sha256
     return folder ? sync_parents(folder->get(), name) : folder.error();
 }
 
+Result<void> RunFiles::link(const std::string& name, const std::string& other) {
+    if (auto checked = check_name(other); !checked) {
+        return checked;
+    }
+    const auto file = open_to_read(root_, name);
+    if (!file) {
+        return file.error();
+    }
+    const auto root = open_root(root_);
+    if (!root) {
+        return root.error();
+    }
+    const auto folder = make_parents(root->get(), other);
+    if (!folder) {
+        return folder.error();
+    }
+    const std::string leaf(leaf_of(other));
+    const std::string from = "/proc/self/fd/" + std::to_string(file->fd.get());
+    if (::unlinkat(folder->get(), leaf.c_str(), 0) != 0 && errno != ENOENT) {
+        return errno_error("replace '" + other + "'", errno);
+    }
+    if (::linkat(AT_FDCWD, from.c_str(), folder->get(), leaf.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+        return errno_error("link '" + other + "'", errno);
+    }
+    return sync_parents(root->get(), other);
+}
+
 Result<IncomingFile> RunFiles::create(const std::string& name) {
     if (auto checked = check_name(name); !checked) {
         return checked.error();

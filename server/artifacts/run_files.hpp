@@ -26,6 +26,8 @@ public:
     [[nodiscard]] std::string sha256() const; // of all bytes so far
     /// From now on commit() is conflict if something of that name is there already, even if it came meanwhile.
     void must_be_new();
+    /// Another name for it, before it is in its place.
+    Result<void> retarget(const std::string& name);
     /// Into place; fsyncs file and folder unless `sync` is false (then the caller syncs many at once with sync_all).
     Result<void> commit(bool sync);
 
@@ -51,6 +53,8 @@ public:
     Result<void> finish(const std::string& name, const std::string& sha256);
     /// A whole new file, replacing one of the same name only on commit.
     Result<IncomingFile> create(const std::string& name);
+    /// A second name for the same file, in the place of whatever has it; durable. not_found if there is none.
+    Result<void> link(const std::string& name, const std::string& other);
     /// Size now.
     [[nodiscard]] Result<std::uint64_t> size(const std::string& name) const;
     /// Bytes [offset, offset + count) or fewer at its end.

@@ -1,3 +1,5 @@
+#include "common/files.hpp"
+#include "proto/json_reader.hpp"
 #include "server/http/feed_body.hpp"
 #include "server/native/render.hpp"
 
@@ -24,13 +26,16 @@ asio::awaitable<void> sync(ApiPtr api, Exchange& exchange) {
     co_await reply(exchange, answer, [](const proto::SyncAnswer& found) { return proto::print(found); });
 }
 
-Result<Fence> parse_fence(const std::string& text) {
-    Fence fence = 0;
+constexpr std::size_t most_wanted = 1'000; // files in one request
+
+Result<std::uint64_t> parse_number(const Exchange& exchange, const std::string& name, const char* what) {
+    const std::string text = query(exchange, name);
+    std::uint64_t number = 0;
     if (text.empty() ||
-        std::from_chars(text.data(), text.data() + text.size(), fence).ptr != text.data() + text.size()) {
-        return Error({Fault{"?fence", "expected the fence of the placement"}});
+        std::from_chars(text.data(), text.data() + text.size(), number).ptr != text.data() + text.size()) {
+        return Error({Fault{"?" + name, what}});
     }
-    return fence;
+    return number;
 }
 
 // The body of a 409 says how long the file is here, so that the sender goes on from there.
@@ -43,14 +48,15 @@ asio::awaitable<void> reply_conflict(Exchange& exchange, const Error& error, con
 
 asio::awaitable<void> receive_files(ApiPtr api, Exchange& exchange) {
     const RunId run(parameter(exchange, "id"));
-    const auto fence = parse_fence(query(exchange, "fence"));
+    const auto fence = parse_number(exchange, "fence", "expected the fence of the placement");
     if (!fence) {
         co_return co_await exchange.reply_error(fence.error());
     }
-    if (auto allowed = api->storage.check_fence(run, *fence); !allowed) {
-        co_return co_await exchange.reply_error(allowed.error());
+    const auto place = api->storage.place_of(run, *fence, NodeName(exchange.head().principal.name));
+    if (!place) {
+        co_return co_await exchange.reply_error(place.error());
     }
-    service::RunStorage::Upload upload(api->storage, run);
+    service::RunStorage::Upload upload(api->storage, run, *place);
     const Result<void> fed = co_await http::feed_body(exchange, upload);
     if (!fed && !upload.length_conflict()) {
         co_return co_await exchange.reply_error(fed.error());
@@ -69,12 +75,101 @@ asio::awaitable<void> receive_files(ApiPtr api, Exchange& exchange) {
     });
 }
 
+asio::awaitable<void> list_gang_files(ApiPtr api, Exchange& exchange) {
+    const RunId run(parameter(exchange, "id"));
+    const auto fence = parse_number(exchange, "fence", "expected the fence of the placement");
+    const auto since = parse_number(exchange, "since", "expected the version of the last answer, or 0");
+    if (!fence || !since) {
+        co_return co_await exchange.reply_error(fence ? since.error() : fence.error());
+    }
+    const auto place = api->storage.place_of(run, *fence, NodeName(exchange.head().principal.name));
+    if (!place) {
+        co_return co_await exchange.reply_error(place.error());
+    }
+    const auto found = co_await api->storage.gang_files(run, *place, *since);
+    co_await reply(exchange, found, [](const service::RunStorage::GangFileList& list) {
+        Json files = Json::array();
+        for (const store::GangFileRow& row : list.files) {
+            files.push_back(Json{{"path", row.stored},
+                                 {"size", row.size},
+                                 {"sha256", row.sha256},
+                                 {"executable", row.executable},
+                                 {"node_index", row.node}});
+        }
+        return Json{{"version", list.version}, {"files", std::move(files)}};
+    });
+}
+
+Result<std::vector<service::RunStorage::Download::Wanted>> parse_wanted(const Json& body) {
+    std::vector<Fault> faults;
+    proto::JsonReader in(body, "", faults);
+    std::vector<service::RunStorage::Download::Wanted> wanted;
+    in.objects("files", [&](proto::JsonReader& file) {
+        const std::string text = file.required_text("path");
+        const auto path = parse_relative_path(text, "path");
+        if (!path) {
+            file.fault("path", path.error().detail());
+        }
+        wanted.push_back({text, file.unsigned_integer("size", 0)});
+        file.refuse_others();
+    });
+    in.refuse_others();
+    if (wanted.empty() || wanted.size() > most_wanted) {
+        in.fault("files", "must be 1 to " + std::to_string(most_wanted) + " files");
+    }
+    return faults.empty() ? Result<std::vector<service::RunStorage::Download::Wanted>>(std::move(wanted))
+                          : Error(std::move(faults));
+}
+
+// If a file cannot be read in the middle, the stream is not ended: the agent sees a broken answer, never a short one.
+asio::awaitable<void> send_gang_files(ApiPtr api, Exchange& exchange) {
+    const RunId run(parameter(exchange, "id"));
+    const auto fence = parse_number(exchange, "fence", "expected the fence of the placement");
+    if (!fence) {
+        co_return co_await exchange.reply_error(fence.error());
+    }
+    const auto place = api->storage.place_of(run, *fence, NodeName(exchange.head().principal.name));
+    if (!place) {
+        co_return co_await exchange.reply_error(place.error());
+    }
+    const Result<Json> body = co_await exchange.read_json();
+    if (!body) {
+        co_return co_await exchange.reply_error(body.error());
+    }
+    auto wanted = parse_wanted(*body);
+    if (!wanted) {
+        co_return co_await exchange.reply_error(wanted.error());
+    }
+    service::RunStorage::Download download(api->storage, run, std::move(*wanted));
+    if (auto started = co_await exchange.start_stream("application/octet-stream"); !started) {
+        co_return;
+    }
+    for (;;) {
+        auto bytes = co_await download.next();
+        if (!bytes) {
+            spdlog::error("files of a run cannot be sent: run={} cause=\"{}\"", run.str(), bytes.error().detail());
+            co_return;
+        }
+        if (bytes->empty()) {
+            break;
+        }
+        if (auto sent = co_await exchange.write_chunk(std::move(*bytes)); !sent) {
+            co_return;
+        }
+    }
+    co_await exchange.end_stream();
+}
+
 } // namespace
 
 void add_agent_routes(http::Router& router, const ApiPtr& api) {
     router.add(Verb::post, "/api/v1/agent/sync", agents, [api](Exchange& exchange) { return sync(api, exchange); });
     router.add(Verb::post, "/api/v1/agent/runs/{id}/files", agents,
                [api](Exchange& exchange) { return receive_files(api, exchange); });
+    router.add(Verb::get, "/api/v1/agent/runs/{id}/gang-files", agents,
+               [api](Exchange& exchange) { return list_gang_files(api, exchange); });
+    router.add(Verb::post, "/api/v1/agent/runs/{id}/gang-files/content", agents,
+               [api](Exchange& exchange) { return send_gang_files(api, exchange); });
 }
 
 } // namespace linarite::native

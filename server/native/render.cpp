@@ -29,6 +29,12 @@ Json render_run(const store::RunRow& row) {
     if (const auto parsed = proto::parse_run_definition(definition)) {
         warnings = service::warnings_of(*parsed);
     }
+    // and what was seen while it ran
+    for (const Json& warning : Json::parse(row.warnings, nullptr, false)) {
+        if (warning.is_object()) {
+            warnings.push_back(warning.value("message", ""));
+        }
+    }
     return Json{{"run_id", row.id.str()},
                 {"experiment", row.experiment},
                 {"target", row.target},

@@ -97,6 +97,7 @@ void update_node_row(store::NodeRow& row, const proto::SyncRequest& request, Tim
     row.incarnation = request.incarnation;
     row.boot_id = request.boot_id;
     row.host_id = request.host_id;
+    row.shared_dir = request.shared_dir;
     row.address = request.address;
     row.version = request.version;
     row.cores = request.resources.cores;

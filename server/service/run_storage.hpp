@@ -4,11 +4,13 @@
 #include "common/data_dir.hpp"
 #include "proto/frames.hpp"
 #include "server/artifacts/run_files.hpp"
+#include "server/service/gang_files.hpp"
 #include "server/service/scheduler.hpp"
 #include "server/store/store.hpp"
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -34,11 +36,38 @@ class RunStorage {
 public:
     RunStorage(store::Store& store, Scheduler& scheduler, const Clock& clock, asio::thread_pool& pool, DataDir data);
 
+    /// The files of a run whose nodes have working directories of their own. One request at a time has its turn with
+    /// them.
+    struct Gang {
+        Fence fence = 0;
+        GangFiles files;
+        bool loaded = false;
+        bool busy = false;
+        Signal freed;
+        int warnings = 0;
+    };
+    class Turn {
+    public:
+        explicit Turn(std::shared_ptr<Gang> gang) : gang_(std::move(gang)) {}
+        Turn(Turn&& other) noexcept = default;
+        Turn& operator=(Turn&& other) = delete;
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+        ~Turn();
+        Gang& gang() { return *gang_; }
+
+    private:
+        std::shared_ptr<Gang> gang_;
+    };
+
     /// Receives the frames of one request from one agent. Whole files and last frames are durable when finish()
     /// returned.
     class Upload {
     public:
-        Upload(RunStorage& storage, RunId run);
+        Upload(RunStorage& storage, RunId run, GangPlace sender);
+        ~Upload();
+        Upload(const Upload&) = delete;
+        Upload& operator=(const Upload&) = delete;
         /// Bytes of the body as they come. An error ends the upload; length_conflict() says more if it is a conflict of
         /// lengths.
         asio::awaitable<Result<void>> feed(std::string_view bytes);
@@ -48,25 +77,80 @@ public:
         [[nodiscard]] const std::map<std::string, std::uint64_t>& lengths() const { return lengths_; }
 
     private:
-        Result<void> take(proto::FrameReader& reader, const proto::FrameReader::Piece& piece);
+        enum class Step {
+            on,   // done with the piece, or with all pieces
+            part, // the file at hand needs a name for itself first; then the same again
+        };
+        struct Row {
+            store::ArtifactRow artifact; // under the name that the node gave it
+            bool gang = false;           // one of the working directory: kept where GangFiles says
+        };
+        Result<Step> take_pieces();
+        Result<Step> take_piece();
         Result<void> begin_frame(const proto::FrameHeader& header);
-        Result<void> payload(std::string_view bytes);
-        Result<void> end_frame();
+        Result<Step> payload(std::string_view bytes);
+        Result<Step> end_frame();
+        Result<Step> end_whole();
+        Result<Step> end_growing();
+        [[nodiscard]] bool is_gang_file() const;
+        [[nodiscard]] bool is_contested() const;
+        [[nodiscard]] std::string artifact() const;
+        void declare();
+        Error length_error(std::uint64_t length, const std::string& why);
+        asio::awaitable<Result<void>> part();
+        asio::awaitable<Result<std::uint64_t>> store_rows();
+
         RunStorage& storage_;
         RunId run_;
+        GangPlace sender_;
         artifacts::RunFiles files_;
+        Gang* gang_ = nullptr; // while it is our turn
         proto::FrameReader reader_;
+        std::optional<proto::FrameReader::Piece> piece_; // being taken
         proto::FrameHeader frame_;
         std::optional<artifacts::IncomingFile> whole_;
         std::uint64_t at_ = 0; // next offset of a growing file
         bool in_frame_ = false;
+        bool ending_ = false; // all bytes of the frame are taken
         bool unsynced_ = false;
         int whole_files_ = 0;
         std::optional<LengthConflict> conflict_;
         std::map<std::string, std::uint64_t> lengths_;
-        std::vector<store::ArtifactRow> rows_; // to be stored by finish()
+        std::vector<Row> rows_;             // to be stored by finish()
+        std::vector<std::string> declared_; // files of the gang of which finish() is to tell, in this order
     };
 
+    /// What other nodes of the run have closed since `since`, in that order, and how far that is.
+    struct GangFileList {
+        std::vector<store::GangFileRow> files;
+        std::uint64_t version = 0;
+    };
+    asio::awaitable<Result<GangFileList>> gang_files(RunId run, GangPlace place, std::uint64_t since);
+
+    /// The first bytes of many files, as frames. Files that are not there or are shorter are left out.
+    class Download {
+    public:
+        struct Wanted {
+            std::string path;
+            std::uint64_t size = 0;
+        };
+        Download(RunStorage& storage, RunId run, std::vector<Wanted> wanted);
+        /// The next bytes, "" at the end.
+        asio::awaitable<Result<std::string>> next();
+
+    private:
+        Result<std::string> read_on();
+        asio::thread_pool& pool_;
+        fs::path folder_;
+        std::vector<Wanted> wanted_;
+        std::size_t at_ = 0;
+        std::uint64_t sent_ = 0; // of the file at hand
+        std::optional<UniqueFd> open_;
+    };
+
+    /// Who the node is to the run, if the fence may write for it now; conflict otherwise ("stale fence"), not_found if
+    /// the run is not active, forbidden if the node is none of the run's.
+    [[nodiscard]] Result<GangPlace> place_of(const RunId& run, Fence fence, const NodeName& node) const;
     /// Whether the fence may write for the run now; conflict otherwise ("stale fence"), not_found if the run is not
     /// active.
     [[nodiscard]] Result<void> check_fence(const RunId& run, Fence fence) const;
@@ -90,13 +174,16 @@ public:
 private:
     asio::awaitable<Result<void>> check_free(RunId run, std::string path, bool must_be_new);
     friend class Upload;
+    /// Waits until no other request has it; its files are read from the store the first time.
+    asio::awaitable<Result<Turn>> take_turn(RunId run, Fence fence);
     store::Store& store_;
     Scheduler& scheduler_;
     const Clock& clock_;
     asio::thread_pool& pool_;
     DataDir data_;
     std::map<RunId, std::map<std::string, std::uint64_t>>
-        growing_;                                     // lengths of files without a row of their final state
+        growing_; // lengths of files without a row of their final state
+    std::map<RunId, std::shared_ptr<Gang>> gangs_;
     std::set<std::pair<RunId, std::string>> keeping_; // files of clients between their check and their row
 };
 

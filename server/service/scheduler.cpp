@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace linarite::service {
@@ -21,15 +22,20 @@ struct Scheduler::ActiveRun {
     /// The last word of each node about its part, by node; only of the current fence.
     std::map<NodeName, proto::RunReport> reports;
     std::vector<proto::ProcessPlace> layout; // if it has several processes
-    std::vector<NodeName> nodes;             // of the current placement, by index
     Fence fence = 0;
     int attempt = 0;
+    /// The nodes of the current placement. Where each of them was then decides for good which of them share a
+    /// directory.
+    std::vector<proto::GangMember> gang;
+    bool several_directories = false;
+    std::uint64_t files_version = 0;
 };
 
 struct Scheduler::Node {
     std::uint64_t version = 0;
     Signal changed;
     std::string host_id;
+    std::string shared_dir;
     std::string address;
     store::NodeRow row; // as stored
 };
@@ -50,6 +56,7 @@ asio::awaitable<Result<void>> Scheduler::restore() {
         std::vector<store::NodeRow> nodes;
         std::vector<store::RunRow> runs;
         std::map<std::string, store::DatastoreRow> datastores;
+        std::map<RunId, std::uint64_t> files_versions;
     };
     auto read = [](store::Tables& tables) -> Result<Stored> {
         Stored stored;
@@ -57,12 +64,14 @@ asio::awaitable<Result<void>> Scheduler::restore() {
         auto nodes = tables.list_nodes();
         auto runs = tables.active_runs();
         auto datastores = tables.list_datastores();
-        if (!fence || !nodes || !runs || !datastores) {
+        auto versions = tables.gang_file_versions();
+        if (!fence || !nodes || !runs || !datastores || !versions) {
             return Error(Errc::internal, "the run history cannot be read");
         }
         stored.fence = *fence;
         stored.nodes = std::move(*nodes);
         stored.runs = std::move(*runs);
+        stored.files_versions = std::move(*versions);
         for (store::DatastoreRow& row : *datastores) {
             stored.datastores.emplace(row.name, row);
         }
@@ -78,6 +87,7 @@ asio::awaitable<Result<void>> Scheduler::restore() {
         Node& known = node(row.name);
         known.row = row;
         known.host_id = row.host_id;
+        known.shared_dir = row.shared_dir;
         known.address = row.address;
         core::NodeSpec spec = node_spec(row);
         spec.targets = targets_for(row.labels, row.gpus);
@@ -85,6 +95,9 @@ asio::awaitable<Result<void>> Scheduler::restore() {
     }
     for (const store::RunRow& row : stored->runs) {
         remember(row, desired_data(row, stored->datastores));
+        if (const auto version = stored->files_versions.find(row.id); version != stored->files_versions.end()) {
+            active_[row.id].files_version = version->second;
+        }
         reactor_->restore_run(stored_run(row), now);
     }
     // runs that were queued may find room only now that all of them are known
@@ -103,13 +116,29 @@ void Scheduler::remember(const store::RunRow& row, std::vector<proto::DesiredDat
     run.variables = settings_.variables ? settings_.variables(row) : run_variables(row, store::WorkspaceRow{});
     give_token(row.id, run, row.attempt);
     run.fence = row.fence;
-    run.nodes = row.nodes;
     run.attempt = row.attempt;
     if (row.node_count * row.processes_per_node > 1) {
         if (const auto definition = proto::parse_run_definition(run.definition)) {
             run.layout = proto::process_layout(*definition);
         }
     }
+    latch_gang(run, row.nodes);
+}
+
+void Scheduler::latch_gang(ActiveRun& run, const std::vector<NodeName>& nodes) {
+    run.gang.clear();
+    for (const NodeName& name : nodes) {
+        const auto known = nodes_.find(name);
+        proto::GangMember member;
+        member.node = name;
+        if (known != nodes_.end()) {
+            member.host_id = known->second.host_id;
+            member.shared_dir = known->second.shared_dir;
+        }
+        run.gang.push_back(std::move(member));
+    }
+    run.several_directories = proto::has_several_directories(run.gang);
+    run.files_version = 0;
 }
 
 // Each attempt has a token of its own, so that a lost one cannot write any more.
@@ -193,7 +222,8 @@ asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest re
     const Time now = clock_.now();
     Node& from = node(name);
     const bool news = from.row.incarnation != request.incarnation || from.row.boot_id != request.boot_id ||
-                      from.row.address != request.address || from.row.slots != request.resources.slots;
+                      from.row.address != request.address || from.row.host_id != request.host_id ||
+                      from.row.shared_dir != request.shared_dir || from.row.slots != request.resources.slots;
     core::NodeSpec spec{name, targets_for(request.resources.labels, request.resources.gpus), request.resources.slots,
                         request.incarnation, request.boot_id};
     auto actions = reactor_->node_up(std::move(spec), now);
@@ -201,6 +231,7 @@ asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest re
         co_return actions.error();
     }
     from.host_id = request.host_id;
+    from.shared_dir = request.shared_dir;
     from.address = request.address;
     std::vector<core::NodeReport> reports;
     for (const proto::RunReport& report : request.runs) {
@@ -281,7 +312,7 @@ void Scheduler::tell_processes(const RunId& id, bool over) const {
     ProcessPicture picture{id, run.attempt, clock_.now(), over, {}};
     for (const proto::ProcessPlace& place : run.layout) {
         const auto node = static_cast<std::size_t>(place.node);
-        const NodeName name = node < run.nodes.size() ? run.nodes[node] : NodeName();
+        const NodeName name = node < run.gang.size() ? run.gang[node].node : NodeName();
         const auto report = run.reports.find(name);
         picture.processes.push_back(process_state(place, static_cast<int>(run.layout.size()), name,
                                                   report == run.reports.end() ? nullptr : &report->second, over));
@@ -325,23 +356,31 @@ proto::DesiredRun Scheduler::describe(const core::Desired& desired, bool brief) 
     }
     for (const NodeName& member : desired.gang) {
         const proto::RunReport* report = report_of(desired, member);
-        const auto known = nodes_.find(member);
-        proto::GangMember entry{member, "", "", "", 0};
+        const auto index = static_cast<int>(out.gang.size());
+        proto::GangMember entry;
+        entry.node = member;
         if (report != nullptr) {
             entry.work_dir = report->work_dir;
             entry.port = report->port;
         }
-        if (known != nodes_.end()) {
+        if (const auto known = nodes_.find(member); known != nodes_.end()) {
             entry.host_id = known->second.host_id;
+            entry.shared_dir = known->second.shared_dir;
             entry.address = known->second.address;
         }
+        if (const auto* latched = latched_member(desired, member)) {
+            entry.host_id = latched->host_id;
+            entry.shared_dir = latched->shared_dir;
+        }
         out.gang.push_back(std::move(entry));
-        const int index = static_cast<int>(out.gang.size()) - 1;
         if (desired.node_index == 0 && index > 0 && report != nullptr && report->ending) {
             out.daemon_ends[index] = *report->ending;
         }
     }
     out.daemon_command = daemon_command(desired);
+    if (const auto run = active_.find(desired.run); run != active_.end() && run->second.fence == desired.fence) {
+        out.files_version = run->second.files_version;
+    }
     return out;
 }
 
@@ -353,6 +392,15 @@ const proto::RunReport* Scheduler::report_of(const core::Desired& desired, const
     }
     const auto report = run->second.reports.find(member);
     return report == run->second.reports.end() || report->second.fence != desired.fence ? nullptr : &report->second;
+}
+
+const proto::GangMember* Scheduler::latched_member(const core::Desired& desired, const NodeName& member) const {
+    const auto run = active_.find(desired.run);
+    if (run == active_.end() || run->second.fence != desired.fence) {
+        return nullptr; // of a placement that was given up
+    }
+    const auto found = std::ranges::find(run->second.gang, member, &proto::GangMember::node);
+    return found == run->second.gang.end() ? nullptr : &*found;
 }
 
 // What the lead's mpirun wants started on this node; "" until it asked.
@@ -402,7 +450,7 @@ std::uint64_t Scheduler::enqueue(std::optional<store::RunRow> insert, core::Acti
             ActiveRun& run = active_[assign->run];
             run.fence = assign->fence;
             run.reports.clear();
-            run.nodes = assign->nodes;
+            latch_gang(run, assign->nodes);
             run.attempt = assign->attempt;
             give_token(assign->run, run, assign->attempt);
         }
@@ -543,6 +591,37 @@ std::optional<Fence> Scheduler::current_fence(const RunId& id) const {
         return std::nullopt;
     }
     return found->second.fence;
+}
+
+Result<GangPlace> Scheduler::place_of(const RunId& id, const NodeName& name) const {
+    const auto run = active_.find(id);
+    if (run == active_.end()) {
+        return Error(Errc::not_found, "run '" + id.str() + "' is not on any node");
+    }
+    GangPlace place{run->second.fence, -1, {}, run->second.several_directories};
+    for (const proto::GangMember& member : run->second.gang) {
+        if (member.node == name) {
+            place.node = static_cast<int>(place.nodes.size());
+        }
+        place.nodes.push_back(member.node);
+    }
+    if (place.node < 0) {
+        return Error(Errc::forbidden, "run '" + id.str() + "' is not on node '" + name.str() + "'");
+    }
+    return place;
+}
+
+void Scheduler::share_files(const RunId& id, const GangPlace& from, std::uint64_t version) {
+    const auto run = active_.find(id);
+    if (run == active_.end() || run->second.fence != from.fence || run->second.files_version >= version) {
+        return;
+    }
+    run->second.files_version = version;
+    for (const NodeName& member : from.nodes) {
+        if (member != from.nodes[static_cast<std::size_t>(from.node)]) {
+            wake(node(member));
+        }
+    }
 }
 
 bool Scheduler::is_active(const RunId& id) const {

@@ -35,6 +35,16 @@ struct SchedulerSettings {
     std::function<void(ProcessPicture)> on_processes = {};
 };
 
+/// What one node is to a run that is placed on it.
+struct GangPlace {
+    Fence fence = 0;
+    int node = 0;                // its index
+    std::vector<NodeName> nodes; // by index
+    /// The nodes work in more than one directory, so their files have to be told apart, and brought from one to the
+    /// other.
+    bool several_directories = false;
+};
+
 /// Owns the reactor. Everything here runs on the one event loop; nothing is awaited between asking the reactor and
 /// queueing its actions, so the store sees them in the order in which they were decided.
 class Scheduler {
@@ -66,6 +76,11 @@ public:
     [[nodiscard]] Time now() const { return clock_.now(); }
     /// The fence that may write for a run right now; nothing if the run is not on nodes.
     [[nodiscard]] std::optional<Fence> current_fence(const RunId& id) const;
+    /// forbidden if the node is none of the run's, not_found if the run is not active.
+    [[nodiscard]] Result<GangPlace> place_of(const RunId& id, const NodeName& name) const;
+    /// Tells the other nodes of the run's current placement that a node of it has closed files: their version is this
+    /// one now.
+    void share_files(const RunId& id, const GangPlace& from, std::uint64_t version);
     /// Whether a run is not terminal.
     [[nodiscard]] bool is_active(const RunId& id) const;
 
@@ -92,6 +107,8 @@ private:
     [[nodiscard]] proto::SyncAnswer answer_for(const NodeName& name, const std::vector<proto::RunReport>& told) const;
     [[nodiscard]] proto::DesiredRun describe(const core::Desired& desired, bool brief) const;
     [[nodiscard]] const proto::RunReport* report_of(const core::Desired& desired, const NodeName& member) const;
+    void latch_gang(ActiveRun& run, const std::vector<NodeName>& nodes);
+    [[nodiscard]] const proto::GangMember* latched_member(const core::Desired& desired, const NodeName& member) const;
     [[nodiscard]] std::string daemon_command(const core::Desired& desired) const;
     Node& node(const NodeName& name);
     void wake_gang(const RunId& id);

@@ -271,7 +271,25 @@ FROM runs
 ORDER BY created DESC, id DESC;
 )sql";
 
-constexpr std::array steps{step_1, step_2};
+// Runs over hosts that share no directory: which node wrote which file, so that the others get it.
+constexpr const char* step_3 = R"sql(
+ALTER TABLE nodes ADD COLUMN shared_dir TEXT NOT NULL DEFAULT ''; -- equal for nodes with the same one
+
+CREATE TABLE gang_files (
+    run        TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    path       TEXT NOT NULL,    -- as the node calls it
+    node       INTEGER NOT NULL, -- index in the gang
+    stored     TEXT NOT NULL,    -- the artifact's path
+    sha256     TEXT NOT NULL,    -- of the bytes as they were closed last; empty while they never were
+    size       INTEGER NOT NULL,
+    executable INTEGER NOT NULL,
+    sequence   INTEGER NOT NULL, -- of its last change among those of the run
+    PRIMARY KEY (run, path, node)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX gang_files_by_sequence ON gang_files (run, sequence);
+)sql";
+
+constexpr std::array steps{step_1, step_2, step_3};
 
 } // namespace
 

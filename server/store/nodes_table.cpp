@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::string_view select_nodes = "SELECT name, secret_hash, incarnation, boot_id, host_id, address, version, "
                                           "cores, memory_bytes, gpus, slots, labels, "
-                                          "drained, joined, last_seen FROM nodes ";
+                                          "drained, joined, last_seen, shared_dir FROM nodes ";
 
 NodeRow read_node(Use& row) {
     NodeRow node;
@@ -26,6 +26,7 @@ NodeRow read_node(Use& row) {
     node.drained = row.flag();
     node.joined = row.time();
     node.last_seen = row.time();
+    node.shared_dir = row.text();
     return node;
 }
 
@@ -40,11 +41,11 @@ Result<void> Tables::put_node(const NodeRow& row) {
         Use put(
             *statements_,
             "INSERT OR REPLACE INTO nodes (name, secret_hash, incarnation, boot_id, host_id, address, version, cores, "
-            "memory_bytes, gpus, slots, labels, drained, joined, last_seen) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+            "memory_bytes, gpus, slots, labels, drained, joined, last_seen, shared_dir) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
         put.bind(row.name, row.secret_hash, row.incarnation, row.boot_id, row.host_id, row.address, row.version);
         put.bind(row.cores, row.memory_bytes, row.gpus, row.slots, to_json_array(row.labels), row.drained);
-        put.bind(row.joined, row.last_seen).run();
+        put.bind(row.joined, row.last_seen, row.shared_dir).run();
         return {};
     });
 }

@@ -224,6 +224,16 @@ Result<std::vector<RunRow>> Tables::active_runs() {
     });
 }
 
+namespace {
+
+// Nobody needs to know any more which node wrote what.
+void forget_gang_files(StatementCache& cache, const RunId& run) {
+    Use remove(cache, "DELETE FROM gang_files WHERE run = ?");
+    remove.bind(run).run();
+}
+
+} // namespace
+
 Result<void> Tables::move_run(const core::MoveRun& move) {
     return guarded("move the run", [&]() -> Result<void> {
         const bool silent = move.to == core::RunStatus::not_responding;
@@ -246,6 +256,9 @@ Result<void> Tables::move_run(const core::MoveRun& move) {
             latch_outcome(*statements_, move.run, *move.outcome);
         }
         append_event(*statements_, {move.run, move.sequence, move.to, move.attempt, move.fence, move.at, move.reason});
+        if (core::is_terminal(move.to)) {
+            forget_gang_files(*statements_, move.run);
+        }
         return {};
     });
 }
@@ -258,6 +271,7 @@ Result<void> Tables::assign_run(const core::AssignRun& assignment) {
                 return Error(Errc::not_found, "run '" + assignment.run.str() + "' not found");
             }
         }
+        forget_gang_files(*statements_, assignment.run);
         int index = 0;
         for (const NodeName& node : assignment.nodes) {
             Use insert(*statements_,

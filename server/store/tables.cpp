@@ -45,6 +45,14 @@ Result<ArtifactRow> Tables::find_artifact(const RunId& run, const std::string& p
     });
 }
 
+Result<void> Tables::rename_artifact(const RunId& run, const std::string& from, const std::string& to) {
+    return guarded("rename an artifact", [&]() -> Result<void> {
+        Use rename(*statements_, "UPDATE OR REPLACE artifacts SET path = ? WHERE run = ? AND path = ?");
+        rename.bind(to, run, from).run();
+        return {};
+    });
+}
+
 Result<std::vector<ArtifactRow>> Tables::list_artifacts(const RunId& run, const std::string& prefix) {
     return guarded("list artifacts", [&]() -> Result<std::vector<ArtifactRow>> {
         Use query(*statements_,

@@ -116,12 +116,26 @@ struct ArtifactRow {
     bool operator==(const ArtifactRow&) const = default;
 };
 
+/// A file that a node of a run wrote below its working directory, where the run's nodes have several of those.
+struct GangFileRow {
+    RunId run;
+    std::string path;   // as the node calls it
+    int node = 0;       // its index in the gang
+    std::string stored; // the artifact: the path, unless another node has that
+    /// Of the bytes as they were closed last; "" while they never were. `size` and `executable` go with it.
+    std::string sha256;
+    std::uint64_t size = 0;
+    bool executable = false;
+    std::uint64_t sequence = 0; // of its last change among those of the run
+};
+
 struct NodeRow {
     NodeName name;
     std::string secret_hash; // SHA-256 hex of the agent's bearer token
     std::uint64_t incarnation = 0;
     std::string boot_id;
     std::string host_id;
+    std::string shared_dir; // equal for nodes with the same one; "" is none
     std::string address;
     std::string version;
     int cores = 0;
@@ -258,6 +272,18 @@ public:
     Result<ArtifactRow> find_artifact(const RunId& run, const std::string& path);
     /// By path, those that start with `prefix`.
     Result<std::vector<ArtifactRow>> list_artifacts(const RunId& run, const std::string& prefix);
+
+    /// Under another name, if it is there; whatever had that name is gone.
+    Result<void> rename_artifact(const RunId& run, const std::string& from, const std::string& to);
+
+    // files of gangs with several working directories, until the run ends or is placed anew -----------------------
+    /// Inserts or replaces; gets the next sequence number of the run if that changes anything.
+    Result<void> put_gang_file(const GangFileRow& row);
+    /// Those with a higher sequence number, in its order, at most `limit`.
+    Result<std::vector<GangFileRow>> list_gang_files(const RunId& run, std::uint64_t since, int limit);
+    /// The highest sequence number of each run.
+    Result<std::map<RunId, std::uint64_t>> gang_file_versions();
+    Result<std::uint64_t> gang_file_version(const RunId& run);
 
     // snapshots -------------------------------------------------------------------------------------------------------
     /// Idempotent.

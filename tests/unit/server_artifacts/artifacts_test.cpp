@@ -97,6 +97,33 @@ TEST_F(RunFilesTest, AnEmptyPieceMakesAnEmptyFile) {
     EXPECT_EQ(*files_.size("logs/x"), 0U);
 }
 
+TEST_F(RunFilesTest, ASecondNameIsTheSameFileInThePlaceOfWhateverHadIt) {
+    ASSERT_TRUE(files_.append("logs/x", 0, "mine"));
+    ASSERT_TRUE(files_.append("other/y", 0, "old"));
+
+    ASSERT_TRUE(files_.link("logs/x", "other/y"));
+    ASSERT_TRUE(files_.link("logs/x", "new/z"));
+    ASSERT_TRUE(files_.remove("logs/x"));
+
+    EXPECT_EQ(bytes_of(root_ / "other/y"), "mine");
+    EXPECT_EQ(*files_.append("new/z", 4, "!"), 5U);
+    EXPECT_ERROR(files_.link("logs/x", "w"), Errc::not_found);
+    EXPECT_ERROR(files_.link("new/z", "../w"), Errc::invalid_argument);
+}
+
+TEST_F(RunFilesTest, AFileThatArrivesCanGetAnotherName) {
+    auto incoming = files_.create("outputs/m");
+    ASSERT_TRUE(incoming);
+    ASSERT_TRUE(incoming->append("bytes"));
+
+    ASSERT_TRUE(incoming->retarget("outputs/deep/m.node1"));
+    ASSERT_TRUE(incoming->commit(true));
+
+    EXPECT_EQ(bytes_of(root_ / "outputs/deep/m.node1"), "bytes");
+    EXPECT_FALSE(fs::exists(root_ / "outputs/m"));
+    EXPECT_ERROR(incoming->retarget("../x"), Errc::invalid_argument);
+}
+
 TEST_F(RunFilesTest, AnOverlapOfEqualBytesChangesNothing) {
     ASSERT_TRUE(files_.append("x", 0, "hello world"));
 

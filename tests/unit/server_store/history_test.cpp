@@ -237,6 +237,26 @@ TEST_F(HistoryTest, PagesOfAQueryFollowEachOther) {
     EXPECT_EQ(rows->front().id.str(), "c");
 }
 
+TEST(Migration, TheThirdStepKeepsTheNodesOfTheSecond) {
+    SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    ASSERT_TRUE(migrate_up_to(db, 2));
+    db.exec("INSERT INTO nodes (name, secret_hash, incarnation, boot_id, host_id, address, version, cores, "
+            "memory_bytes, gpus, slots, labels, drained, joined, last_seen) "
+            "VALUES ('n', 's', 1, 'b', 'h', 'a', 'v', 2, 3, 0, 1, '[]', 0, 1000, 2000)");
+
+    ASSERT_TRUE(migrate(db));
+
+    Tables tables(db);
+    auto node = tables.find_node(NodeName("n"));
+    ASSERT_TRUE(node) << node.error().detail();
+    EXPECT_EQ(node->host_id, "h");
+    EXPECT_EQ(node->shared_dir, "");
+    node->shared_dir = "s";
+    ASSERT_TRUE(tables.put_node(*node));
+    EXPECT_EQ(tables.find_node(NodeName("n"))->shared_dir, "s");
+    EXPECT_TRUE(tables.gang_file_versions()->empty());
+}
+
 TEST(Migration, TheSecondStepKeepsRunsOfTheFirst) {
     SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     ASSERT_TRUE(migrate_up_to(db, 1));
