@@ -5,6 +5,7 @@
 #include "agent/link/link.hpp"
 #include "agent/run_task.hpp"
 #include "agent/service_access.hpp"
+#include "agent/shared_dir.hpp"
 #include "common/files.hpp"
 #include "common/hash.hpp"
 #include "common/host.hpp"
@@ -27,6 +28,7 @@ struct App::Parts {
     std::string this_boot = boot_id();
     std::string this_host = host_id();
     GpuSlots gpus;
+    std::string shared_id;
     proto::NodeResources resources;
     std::string address;
     asio::any_io_executor executor;
@@ -97,6 +99,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               options.shim,
               NodeName(identity.node),
               this_host,
+              options.shared_dir,
               resources.cores,
               options.slots == 1 && !options.shares_host,
               gpus,
@@ -118,6 +121,7 @@ proto::SyncRequest App::Parts::picture() const {
     request.incarnation = identity.incarnation;
     request.boot_id = this_boot;
     request.host_id = this_host;
+    request.shared_dir = shared_id;
     request.address = address;
     request.version = options.version;
     request.resources = resources;
@@ -270,6 +274,10 @@ asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, O
         co_return Error(Errc::not_found,
                         "'" + options.shim.string() + "' is missing: it belongs beside the linarite program");
     }
+    auto shared_id = identify_shared_dir(options.shared_dir);
+    if (!shared_id) {
+        co_return shared_id.error().within("--shared-dir");
+    }
     auto gpus = co_await find_gpus(options.gpus);
     if (!gpus) {
         co_return gpus.error();
@@ -283,6 +291,7 @@ asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, O
     Parts& all = *parts;
     all.address = all.options.address.empty() ? find_address(all.identity.url) : all.options.address;
     all.on_refused = std::move(on_refused);
+    all.shared_id = std::move(*shared_id);
     // whatever the policy: an installed SDK wins over it, but needs it to send its last metrics
     auto dropin = install_dropin(folder);
     if (!dropin) {

@@ -36,6 +36,7 @@ struct Options {
     std::uint64_t container_memory = 0;    // bytes that a run's container may have; 0: no limit
     double container_cpus = 0;             // processors; 0: no limit
     std::string address;                   // for MPI between hosts; "" is found
+    fs::path shared_dir;                   // where working directories go that other hosts are to see; "" is none
     std::string version;
 };
 

@@ -41,6 +41,9 @@ void RunTask::update(proto::DesiredRun desired) {
         desired.variables = std::move(desired_.variables);
     }
     desired_ = std::move(desired);
+    if (mirror_) {
+        mirror_->update(desired_.files_version);
+    }
     answer_daemons();
     if (stop_wanted()) {
         cancel_.cancel();
@@ -59,14 +62,6 @@ bool RunTask::stop_wanted() const {
     return forgotten_ || desired_.want == Want::stop;
 }
 
-bool RunTask::shares_lead() const {
-    return !is_lead() && !desired_.gang.empty() && desired_.gang.front().host_id == context_.host_id;
-}
-
-fs::path RunTask::work_dir() const {
-    return shares_lead() ? fs::path(desired_.gang.front().work_dir) : folders_.wd;
-}
-
 proto::RunReport RunTask::report() const {
     proto::RunReport report;
     report.run = desired_.run;
@@ -76,7 +71,7 @@ proto::RunReport RunTask::report() const {
     report.ending = ending_;
     report.daemons = daemons_;
     if (phase_ >= Phase::ready) {
-        report.work_dir = folders_.wd.string();
+        report.work_dir = own_dir().string();
         report.port = ports_ ? ports_->first() : 0;
     }
     for (const auto& [rank, fact] : ranks_) {
@@ -113,6 +108,7 @@ asio::awaitable<void> RunTask::live() {
     while (!forgotten_) {
         co_await changed_.wait();
     }
+    mirror_.reset();
     capture_.reset();
     co_await clear();
 }
@@ -134,6 +130,12 @@ asio::awaitable<void> RunTask::clear() {
     }
     if (contained) {
         co_await context_.containers.discard(folders_.state);
+    }
+    if (const auto record = read_record(folders_.record()); record && !record->shared.empty()) {
+        co_await on_pool(context_.pool, [shared = record->shared] {
+            std::error_code failed;
+            return fs::remove_all(shared, failed);
+        });
     }
     if (context_.trash.put(folders_.root)) {
         co_return;
@@ -171,6 +173,7 @@ asio::awaitable<void> RunTask::work(bool was_launched) {
         running = take_up();
         if (!running && running.error().code() == Errc::not_found) {
             // killed between the record and the start: nothing was launched, and nothing will be
+            mirror_.reset();
             capture_.reset();
             co_await clear();
             gpus_.reset();
@@ -213,9 +216,11 @@ asio::awaitable<Result<bool>> RunTask::prepare_and_launch() {
 // ---- prepare --------------------------------------------------------------------------------------------------------
 
 asio::awaitable<Result<void>> RunTask::prepare() {
-    // a task that is made anew keeps a folder with a record: worth it where data was fetched
-    const auto record = desired_.data.empty() ? std::nullopt : std::optional(TaskRecord{.fence = desired_.fence});
-    auto folders = [f = folders_, record]() -> Result<void> {
+    // a task that is made anew keeps a folder with a record: worth it where data was fetched; and it knows by it what
+    // is elsewhere
+    TaskRecord mine = record(false);
+    const auto written = desired_.data.empty() && mine.shared.empty() ? std::nullopt : std::optional(std::move(mine));
+    auto folders = [f = folders_, record = written]() -> Result<void> {
         for (const fs::path& folder : {f.root, f.state, f.logs, f.tmp}) {
             if (auto made = make_folders(folder, 0700); !made) {
                 return made;
@@ -248,40 +253,6 @@ Result<void> RunTask::keep_ports() {
     }
     ports_ = std::move(*kept);
     return {};
-}
-
-asio::awaitable<Result<void>> RunTask::prepare_directory() {
-    detail_ = "fetching the source tree";
-    if (!shares_lead()) {
-        auto made = co_await context_.snapshots.materialise(desired_.snapshot, folders_.wd, cancel_);
-        if (!made) {
-            co_return made.error().within("fetch the source tree");
-        }
-    }
-    if (desired_.data.empty()) {
-        co_return Result<void>{};
-    }
-    set_phase(Phase::preparing, "fetching data");
-    DataReferences references = data_references();
-    auto prepared = co_await references.prepare(cancel_);
-    if (!prepared) {
-        co_return prepared.error().within("prepare data");
-    }
-    data_paths_ = std::move(*prepared);
-    co_return Result<void>{};
-}
-
-// Nodes that work in the lead's directory have copies of their own all the same: their paths need not wait for the
-// lead.
-DataReferences RunTask::data_references() {
-    DataSettings settings;
-    settings.data = desired_.data;
-    settings.host_id = context_.host_id;
-    settings.coordinator_host_id = desired_.host_id;
-    settings.work_dir = folders_.wd;
-    settings.scratch = folders_.root / "data";
-    settings.warn = [this](const std::string& line) { note(line); };
-    return DataReferences(context_.pool, context_.coordinator, std::move(settings));
 }
 
 asio::awaitable<Result<void>> RunTask::prepare_environment() {
@@ -356,7 +327,7 @@ bool RunTask::may_launch() const {
     if (is_lead() && definition_.launch != proto::LaunchKind::parameter_server) {
         return true;
     }
-    const bool has_folder = !shares_lead() || !gang.front().work_dir.empty();
+    const bool has_folder = keeps_directory() || !gang[static_cast<std::size_t>(keeper())].work_dir.empty();
     switch (definition_.launch) {
     case proto::LaunchKind::single: return true;
     case proto::LaunchKind::mpi: return !desired_.daemon_command.empty();
@@ -383,37 +354,6 @@ asio::awaitable<bool> RunTask::lease_gpus() {
         co_await context_.gpus.freed().wait(std::chrono::milliseconds(500)); // an order to stop does not wake it
     }
     co_return false;
-}
-
-void RunTask::start_capture() {
-    std::error_code ec;
-    fs::create_directories(folders_.logs, ec);
-    CaptureSettings settings;
-    settings.azureml_logs = folders_.logs;
-    settings.work_dir = shares_lead() ? fs::path() : folders_.wd;
-    settings.outputs = definition_.collect_outputs;
-    settings.watched_folders = definition_.watched_folders;
-    settings.warn = [this](const std::string& line) { note(line); };
-    capture_ =
-        std::make_unique<Capture>(context_.executor, context_.pool, context_.watcher,
-                                  make_http_uploader(context_.coordinator, desired_.run, desired_.fence), settings);
-    capture_->start();
-}
-
-// A line for people in this node's own log of the run. The name has two underscores because the v1 SDK, choosing which
-// log to follow, takes a name without them for the log of the last node.
-void RunTask::note(const std::string& line) {
-    note_in("65_job_prep", line);
-}
-
-// The same, of what the container engine was asked to do.
-void RunTask::note_engine(const std::string& line) {
-    note_in("55_azureml-execution", line);
-}
-
-void RunTask::note_in(const std::string& log_name, const std::string& line) {
-    const fs::path log = folders_.logs / (log_name + "-tvmps_" + context_.node.str() + "_d.txt");
-    std::ofstream(log, std::ios::app) << format_time(SystemClock().now()) << ' ' << line << '\n';
 }
 
 // ---- launch ---------------------------------------------------------------------------------------------------------
@@ -470,11 +410,9 @@ asio::awaitable<Result<void>> RunTask::launch() {
     if (image_) {
         plan->job.containment = Containment::sweep; // the container itself is what ends all of it
     }
-    record_ = TaskRecord{.fence = desired_.fence,
-                         .launched = true,
-                         .output = plan->job.out.string(),
-                         .port = ports_ ? ports_->first() : 0,
-                         .gpu_slot = gpus_->slot()};
+    record_ = record(true);
+    record_.output = plan->job.out.string();
+    record_.gpu_slot = gpus_->slot();
     auto write = [plan = *plan, f = folders_, record = record_]() -> Result<void> {
         if (auto written = write_plan(plan, f.job()); !written) {
             return written;

@@ -3,6 +3,7 @@
 
 #include "agent/capture/capture.hpp"
 #include "agent/capture/data.hpp"
+#include "agent/capture/mirror.hpp"
 #include "agent/container/containers.hpp"
 #include "agent/launch/ending.hpp"
 #include "agent/launch/plan.hpp"
@@ -73,6 +74,10 @@ private:
     [[nodiscard]] EndingContext ending_context() const;
     asio::awaitable<void> finish();
     void start_capture();
+    void start_mirror(CaptureSettings& settings);
+    CaptureSettings capture_settings();
+    asio::awaitable<Result<void>> note_source_tree();
+    [[nodiscard]] TaskRecord record(bool launched) const;
     void end_with(proto::Ending ending, EndingSource source);
     void end_with_error(const Error& error);
     void end_stopped();
@@ -83,8 +88,12 @@ private:
     void note_in(const std::string& log, const std::string& line);
     [[nodiscard]] bool stop_wanted() const;
     [[nodiscard]] bool is_lead() const { return desired_.node_index == 0; }
-    /// Whether this node works in the lead's directory (they share a host).
-    [[nodiscard]] bool shares_lead() const;
+    /// The node in whose working directory this one works.
+    [[nodiscard]] int keeper() const;
+    /// Whether the directory is this node's to make, to capture and to remove.
+    [[nodiscard]] bool keeps_directory() const { return keeper() == desired_.node_index; }
+    /// This node's own, if it keeps one.
+    [[nodiscard]] fs::path own_dir() const;
     [[nodiscard]] fs::path work_dir() const;
 
     TaskContext& context_;
@@ -110,6 +119,7 @@ private:
     std::map<std::string, std::string> data_paths_;
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<Capture> capture_;
+    std::unique_ptr<Mirror> mirror_;
 };
 
 } // namespace linarite::agent

@@ -198,6 +198,7 @@ asio::awaitable<void> RunTask::finish() {
                          uploaded.error().detail());
         }
     }
+    mirror_.reset();
     context_.daemons->forget(desired_.run);
     set_phase(Phase::done, "done");
 }

@@ -29,6 +29,7 @@ struct TaskContext {
     fs::path shim;   // linarite-shim
     NodeName node;
     std::string host_id;
+    fs::path shared_dir; // where working directories go that other hosts are to see; "" is none
     int cores = 1;
     bool owns_cores = false; // one slot, and no other local node
     GpuSlots& gpus;
@@ -59,6 +60,8 @@ struct TaskFolders {
     fs::path wd;    // the working directory: snapshot, outputs/, logs/
     fs::path logs;
     fs::path tmp;
+    /// What other nodes wrote into the working directory.
+    [[nodiscard]] fs::path foreign() const { return state / "foreign.jsonl"; }
     [[nodiscard]] fs::path job() const { return root / "job.json"; }
     [[nodiscard]] fs::path record() const { return state / "task.json"; }
     [[nodiscard]] fs::path ending() const { return state / "ending.json"; }

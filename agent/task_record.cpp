@@ -21,11 +21,8 @@ std::optional<Json> read_document(const fs::path& file) {
 
 Result<void> write_record(const fs::path& file, const TaskRecord& record) {
     // not fsynced: after a power cut nothing runs any more, and the boot id says so
-    const Json document{{"fence", record.fence},
-                        {"launched", record.launched},
-                        {"output", record.output},
-                        {"port", record.port},
-                        {"gpu_slot", record.gpu_slot}};
+    const Json document{{"fence", record.fence}, {"launched", record.launched}, {"output", record.output},
+                        {"port", record.port},   {"gpu_slot", record.gpu_slot}, {"shared", record.shared}};
     return replace_file(file, proto::print_json(document) + "\n");
 }
 
@@ -42,6 +39,7 @@ std::optional<TaskRecord> read_record(const fs::path& file) {
     record.output = reader.text("output");
     record.port = static_cast<int>(reader.integer("port", 0, 65'535, 0));
     record.gpu_slot = static_cast<int>(reader.integer("gpu_slot", -1, 1'000'000, -1));
+    record.shared = reader.text("shared");
     return faults.empty() ? std::optional(record) : std::nullopt;
 }
 

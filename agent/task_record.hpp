@@ -18,6 +18,7 @@ struct TaskRecord {
     std::string output; // once launched
     int port = 0;       // first of the ports that are kept for it; 0 is none
     int gpu_slot = -1;  // once launched: whose GPUs it has
+    std::string shared; // folder in the shared directory that is this node's to remove; "" is none
 };
 
 Result<void> write_record(const fs::path& file, const TaskRecord& record);

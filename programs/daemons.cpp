@@ -42,6 +42,7 @@ struct DaemonOptions {
     std::vector<std::string> labels;
     std::string environments;
     std::string address;
+    std::string shared_dir;
     std::string azureml = "drop-in";
     std::vector<std::string> image_map;
     std::string container_memory;
@@ -275,6 +276,7 @@ int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global)
     options.shares_host = daemon.shares_host;
     options.environments = daemon.environments;
     options.address = daemon.address;
+    options.shared_dir = daemon.shared_dir;
     options.azureml_dropin = daemon.azureml == "drop-in";
     options.version = global.version;
     std::string text = daemon.join;
@@ -399,6 +401,8 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     add_azureml_policy(agent, *daemon);
     add_container_options(agent, *daemon);
     agent->add_option("--address", daemon->address, "This node's address for MPI between hosts (default: found)");
+    agent->add_option("--shared-dir", daemon->shared_dir,
+                      "Directory that other nodes see, too: runs work there, and nothing is copied between its nodes");
     agent->add_option("--log-level", daemon->log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
         ->capture_default_str();

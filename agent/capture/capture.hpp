@@ -2,6 +2,8 @@
 #pragma once
 
 #include "agent/capture/file_watcher.hpp"
+#include "agent/capture/foreign_files.hpp"
+#include "agent/capture/run_tree.hpp"
 #include "agent/capture/uploader.hpp"
 #include "async/cancel.hpp"
 #include "common/error.hpp"
@@ -19,12 +21,19 @@
 
 namespace linarite::agent {
 
+class CaptureCore;
+
 struct CaptureSettings {
     fs::path azureml_logs; // this node's logs of the run, captured as azureml-logs/
     /// The run's working directory, whose outputs/ and watched folders are captured. "" where another node does that.
     fs::path work_dir;
     bool outputs = true;
     std::vector<std::string> watched_folders{"logs"};
+    /// Set where the run's nodes have working directories of their own: what other nodes wrote is not sent, and files
+    /// are told to be closed, so that the others get them.
+    std::shared_ptr<ForeignFiles> foreign;
+    /// Others write into the working directory from elsewhere, which no event tells: look at it now and then.
+    bool written_from_elsewhere = false;
     /// Takes what a person should know, one line each: a file that is left out, and why. May write to a captured log.
     std::function<void(const std::string&)> warn;
 
@@ -36,6 +45,9 @@ struct CaptureSettings {
     std::chrono::milliseconds first_retry{100};    // doubled up to
     std::chrono::milliseconds last_retry{5'000};
 };
+
+/// The folders of the working directory that are captured: outputs, logs, ...
+std::vector<RunTree> captured_trees(const CaptureSettings& settings);
 
 /// The capture of one run on one node. Logs (azureml-logs/ and the watched folders) are sent as they grow; outputs/
 /// whole, when they are closed. What could not be sent stays on disk and is tried again; a Capture that is made anew
@@ -62,8 +74,7 @@ public:
     [[nodiscard]] const std::string& trouble() const;
 
 private:
-    struct Core;
-    std::shared_ptr<Core> core_;
+    std::shared_ptr<CaptureCore> core_;
 };
 
 } // namespace linarite::agent

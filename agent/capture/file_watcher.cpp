@@ -79,7 +79,7 @@ struct FileWatcher::State {
             }
         }
         for (const std::string& name : names) {
-            tell_tree(id, name, FileEvent::closed);
+            tell_tree(id, name, FileEvent::found);
         }
     }
 

@@ -17,7 +17,8 @@ namespace asio = boost::asio;
 
 enum class FileEvent {
     grown,  // written to, still open
-    closed, // closed after writing, moved here, or found in a folder that is new itself
+    closed, // closed after writing, or moved here
+    found,  // in a folder that is new itself: perhaps still open
     lost,   // events were lost, or a folder can't be watched: look at everything again (the name is "")
 };
 

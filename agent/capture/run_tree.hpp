@@ -4,11 +4,15 @@
 #include "agent/capture/uploader.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
+#include "common/hash.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+struct stat;
 
 namespace linarite::agent {
 
@@ -51,6 +55,13 @@ Listing list_tree(const RunTree& tree, std::uint64_t most_files);
 /// invalid_argument if it is too long or too deep.
 Result<std::string> artifact_name(const std::string& prefix, const std::string& name);
 
+/// Whether to tell that nobody has the file open for writing any more, and how far that is known.
+enum class Closed {
+    untold,  // not to be told
+    unknown, // only if the kernel says so
+    likely,  // a writer has closed it: unless the kernel says that there is another one
+};
+
 /// What to read of one file.
 struct ReadOrder {
     const RunTree* tree = nullptr;
@@ -62,6 +73,12 @@ struct ReadOrder {
     bool final = false;        // the last frame, with the SHA-256 of the whole
     bool open = false;         // whole: somebody still writes it
     std::optional<Stamp> last; // whole: as it was sent last; growing: as it was read last
+
+    // Where the run's nodes have working directories of their own, files are declared when they are closed.
+    Closed closed = Closed::untold;
+    std::optional<Stamp> foreign;       // as another node's file, which we put there and do not send
+    bool tracked = false;               // growing: keep the hash of what was sent
+    std::shared_ptr<const Sha256> hash; // growing: of the first `sent` bytes, if known
 };
 
 struct ReadResult {
@@ -74,14 +91,22 @@ struct ReadResult {
     Kind kind = Kind::nothing;
     OutgoingFrame frame;
     Stamp stamp;
-    std::uint64_t after = 0; // growing: what the coordinator has when it took the frame
-    bool last = false;       // the file is complete with this frame
-    bool rewritten = false;  // growing: shorter than what was sent, or another file
+    std::uint64_t after = 0;            // growing: what the coordinator has when it took the frame
+    bool last = false;                  // the file is complete with this frame
+    bool rewritten = false;             // growing: shorter than what was sent, or other bytes, or another file
+    bool tell_again = false;            // it is closed, but this frame is not all of it
+    std::shared_ptr<const Sha256> hash; // growing, if tracked: of the first `after` bytes
     std::string problem;
 };
 
 /// At most this much of one growing file goes into one request, and files up to this size are sent from memory.
 inline constexpr std::uint64_t small_read = std::uint64_t{1} << 20U;
+
+/// Whether somebody has it open for writing; nothing where the kernel cannot tell (another user's file, some network
+/// file systems). `fd` must be open for reading only.
+std::optional<bool> has_writer(int fd);
+
+Stamp stamp_of(const struct stat& info);
 
 /// Reads what the order asks for. Blocking.
 ReadResult read_file_for(const ReadOrder& order, std::uint64_t largest_log);

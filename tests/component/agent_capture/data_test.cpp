@@ -224,9 +224,9 @@ protected:
 TEST_F(HttpUploaderTest, FramesGoAsHeadersAndBytesFromMemoryAndFromFiles) {
     const fs::path path = scratch.write("f", std::string(700'000, 'x'));
     auto frames = std::make_shared<Frames>(2);
-    (*frames)[0].header = {"a", 3, 2, false, ""};
+    (*frames)[0].header = {"a", 3, 2, false, "", ""};
     (*frames)[0].bytes = "hi";
-    (*frames)[1].header = {"b", 0, 700'000, false, std::string(64, '0')};
+    (*frames)[1].header = {"b", 0, 700'000, false, std::string(64, '0'), ""};
     (*frames)[1].file = std::make_shared<UniqueFd>(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 
     const auto answer = send({200, "{}"}, frames);

@@ -27,7 +27,7 @@ protected:
 
     void add(const std::string& path, const std::string& text, bool executable = false) {
         manifest.files.push_back({path, text.size(), sha256_hex(text), executable});
-        content += proto::print_frame_header({path, 0, text.size(), executable, sha256_hex(text)}) + text;
+        content += proto::print_frame_header({path, 0, text.size(), executable, sha256_hex(text), ""}) + text;
     }
     test::TinyHttp::Answer answer(const test::TinyHttp::Question& question) {
         ++questions;

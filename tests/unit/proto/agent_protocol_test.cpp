@@ -33,6 +33,7 @@ SyncRequest sample_request() {
     message.incarnation = 18446744073709551615U;
     message.boot_id = "boot";
     message.host_id = "host";
+    message.shared_dir = "0123abcd";
     message.address = "10.0.0.1";
     message.version = "0.1.0";
     message.resources = {.cores = 8, .memory_bytes = 1U << 30U, .gpus = 1, .slots = 2, .labels = {"big", "gpu"}};
@@ -64,7 +65,7 @@ SyncAnswer sample_answer() {
     run.definition = print_run_definition(definition("{}"));
     run.node_index = 1;
     run.gang = {{.node = NodeName("node-1"), .host_id = "h", .address = "10.0.0.1", .work_dir = "/w"},
-                {.node = NodeName("node-2"), .host_id = "h", .address = "10.0.0.2"}};
+                {.node = NodeName("node-2"), .host_id = "h", .address = "10.0.0.2", .shared_dir = "s"}};
     run.data = {{.reference = {.name = "d",
                                .datastore = "ws",
                                .mode = DataMode::upload,
@@ -77,6 +78,7 @@ SyncAnswer sample_answer() {
     run.variables = {{"AZUREML_RUN_ID", "r1"}, {"EMPTY", ""}};
     run.daemon_command = "orted";
     run.daemon_ends = {{1, sample_ending()}, {3, Ending{}}};
+    run.files_version = 17;
     SyncAnswer message;
     message.version = 13;
     message.lease = 45s;
@@ -126,6 +128,33 @@ TEST(AgentProtocol, ABriefRunLeavesOutWhatNeverChanges) {
     run.data.clear();
     run.variables.clear();
     EXPECT_EQ(read, run);
+}
+
+TEST(AgentProtocol, TheKeeperOfADirectoryIsTheFirstNodeThatHasIt) {
+    const auto gang = [](std::vector<std::pair<std::string, std::string>> places) {
+        std::vector<GangMember> out;
+        for (const auto& [host, shared] : places) {
+            out.push_back({.node = NodeName("n"), .host_id = host, .shared_dir = shared});
+        }
+        return out;
+    };
+    const auto keepers = [](const std::vector<GangMember>& members) {
+        std::vector<int> out;
+        for (int i = 0; i < static_cast<int>(members.size()); ++i) {
+            out.push_back(keeper_of(members, i));
+        }
+        return out;
+    };
+    const auto four = gang({{"a", ""}, {"b", ""}, {"a", ""}, {"b", ""}});
+    EXPECT_EQ(keepers(four), (std::vector{0, 1, 0, 1}));
+    EXPECT_TRUE(has_several_directories(four));
+    const auto shared = gang({{"a", "s"}, {"b", "s"}, {"c", "s"}});
+    EXPECT_EQ(keepers(shared), (std::vector{0, 0, 0}));
+    EXPECT_FALSE(has_several_directories(shared));
+    // node 1 works in node 0's directory, which is not in the shared one
+    EXPECT_EQ(keepers(gang({{"a", ""}, {"a", "s"}, {"b", "s"}})), (std::vector{0, 0, 2}));
+    EXPECT_EQ(keepers(gang({{"", ""}, {"", ""}})), (std::vector{0, 1})) << "unknown hosts are not the same";
+    EXPECT_FALSE(has_several_directories(gang({{"a", ""}})));
 }
 
 TEST(AgentProtocol, DurationsAreWholeMilliseconds) {

@@ -23,7 +23,8 @@ Frame frame(std::string path, std::string payload, std::uint64_t offset = 0, boo
                              .offset = offset,
                              .size = payload.size(),
                              .executable = last,
-                             .sha256 = last ? sha256_hex(payload) : ""};
+                             .sha256 = last ? sha256_hex(payload) : "",
+                             .closed = offset > 0 ? sha256_hex(payload) : ""};
     return {header, std::move(payload)};
 }
 
@@ -183,6 +184,7 @@ TEST(FrameReader, RefusesMalformedHeaders) {
     EXPECT_THAT(refusal("{\"path\":\"a\",\"size\":18446744073709551615,\"offset\":1}\n"), HasSubstr("/size"));
     EXPECT_THAT(refusal("{\"path\":\"a\",\"size\":1,\"offset\":9223372036854775807}\n"), HasSubstr("/size"));
     EXPECT_THAT(refusal("{\"path\":\"a\",\"size\":1,\"sha256\":\"ABC\"}\n"), HasSubstr("/sha256"));
+    EXPECT_THAT(refusal("{\"path\":\"a\",\"size\":1,\"closed\":\"ABC\"}\n"), HasSubstr("/closed"));
     EXPECT_THAT(refusal("{\"path\":\"a\",\"size\":1,\"mode\":1}\n"), HasSubstr("/mode: is not known"));
     EXPECT_EQ(refusal("{\"path\":\"a\",\"size\":1,\"offset\":7,\"executable\":true,\"sha256\":\"" + sha + "\"}\n"), "");
 }
