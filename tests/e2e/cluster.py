@@ -141,7 +141,8 @@ class Cluster:
         # the next start is at the same address, as it would be for clients of a coordinator that fell over
         self.ports = tuple(urllib.parse.urlsplit(endpoint[name]).port for name in ("https_url", "http_url"))
         nodes = self.get("/api/v1/nodes").json()["nodes"]
-        return sum(node["up"] for node in nodes) == self.nodes
+        # others may have joined from elsewhere
+        return sum(node["up"] for node in nodes if node["name"].startswith("node-")) == self.nodes
 
     def stop(self):
         """Ends everything in the orderly way and checks that nothing is left."""
