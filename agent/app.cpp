@@ -40,6 +40,7 @@ struct App::Parts {
     FileWatcher watcher;
     Spawner spawner;
     Trash trash;
+    MpiVersions mpi_versions;
     TaskContext context;
     std::map<RunId, std::shared_ptr<RunTask>> tasks;
     std::set<std::shared_ptr<RunTask>> ending;  // forgotten or replaced, still cleaning up
@@ -49,6 +50,7 @@ struct App::Parts {
     std::unique_ptr<Link> link;
 
     [[nodiscard]] proto::SyncRequest picture() const;
+    [[nodiscard]] std::string coordinator_url() const;
     void wanted(proto::SyncAnswer answer);
     void make_task(proto::DesiredRun desired);
     [[nodiscard]] bool is_ending(const RunId& run) const;
@@ -103,17 +105,26 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               resources.cores,
               options.slots == 1 && !options.shares_host,
               gpus,
+              options.max_processes,
               environments,
               containers,
               snapshots,
               watcher,
               spawner,
               trash,
+              mpi_versions,
               coordinator,
               nullptr,
               [this] { link->report(); },
               {},
-              [this] { return service_variables(identity, options.data, folder); }} {}
+              [this] { return service_variables(identity, options.data, folder); },
+              [this] { return mpi_interface(options.mpi_interface, coordinator_url()); }} {}
+
+// Of a coordinator on this host the https address, which may be one that others reach, too.
+std::string App::Parts::coordinator_url() const {
+    const auto known = coordinator_service(identity, options.data);
+    return known ? known->url : identity.url;
+}
 
 proto::SyncRequest App::Parts::picture() const {
     proto::SyncRequest request;
@@ -258,6 +269,9 @@ fs::path find_shim(const Options& options) {
 
 asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, Options options,
                                                          std::function<void(Error)> on_refused) {
+    if (auto known = mpi_interface(options.mpi_interface, ""); !known) {
+        co_return known.error();
+    }
     const fs::path folder = options.data.agent(options.name);
     for (const fs::path& part : {folder, folder / "work", folder / "snapshots"}) {
         if (auto made = make_folders(part, 0700); !made) {
@@ -289,7 +303,13 @@ asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, O
     auto parts =
         std::make_unique<Parts>(io, std::move(options), std::move(*lock), std::move(*identity), std::move(*gpus));
     Parts& all = *parts;
-    all.address = all.options.address.empty() ? find_address(all.identity.url) : all.options.address;
+    const auto interface = all.context.mpi_interface();
+    if (!interface) {
+        co_return interface.error();
+    }
+    all.address = interface->interface.address;
+    spdlog::info("MPI to other hosts: interface={} address={} because=\"{}\"", interface->interface.name, all.address,
+                 interface->reason);
     all.on_refused = std::move(on_refused);
     all.shared_id = std::move(*shared_id);
     // whatever the policy: an installed SDK wins over it, but needs it to send its last metrics

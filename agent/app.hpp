@@ -35,8 +35,9 @@ struct Options {
     std::vector<ImageRule> images;         // the operator's map of images
     std::uint64_t container_memory = 0;    // bytes that a run's container may have; 0: no limit
     double container_cpus = 0;             // processors; 0: no limit
-    std::string address;                   // for MPI between hosts; "" is found
     fs::path shared_dir;                   // where working directories go that other hosts are to see; "" is none
+    std::string mpi_interface;             // for MPI between hosts: name, address or network; "" is found
+    int max_processes = 0;                 // of one run on this node; 0: no limit
     std::string version;
 };
 

@@ -11,7 +11,4 @@ namespace linarite::agent {
 /// Cores and memory, with what else the node was told or has found.
 proto::NodeResources find_resources(int slots, int gpus, std::vector<std::string> labels);
 
-/// This machine's address towards the coordinator ("" url: loopback), as other nodes reach it.
-std::string find_address(const std::string& coordinator_url);
-
 } // namespace linarite::agent

@@ -5,6 +5,7 @@
 #include "agent/capture/data.hpp"
 #include "agent/capture/mirror.hpp"
 #include "agent/container/containers.hpp"
+#include "agent/gang_barrier.hpp"
 #include "agent/launch/ending.hpp"
 #include "agent/launch/plan.hpp"
 #include "agent/launch/port_lease.hpp"
@@ -49,15 +50,19 @@ private:
     asio::awaitable<void> clear();
     asio::awaitable<void> work(bool was_launched);
     asio::awaitable<Result<bool>> prepare_and_launch();
+    [[nodiscard]] Result<void> check_size() const;
     asio::awaitable<Result<void>> prepare();
     asio::awaitable<Result<void>> prepare_directory();
     asio::awaitable<Result<void>> prepare_environment();
     Result<void> keep_ports();
     asio::awaitable<Result<EnvironmentBase>> prepare_image();
     Result<void> write_lock();
-    asio::awaitable<bool> await_launch();
-    [[nodiscard]] bool may_launch() const;
     asio::awaitable<bool> lease_gpus();
+    asio::awaitable<Result<std::string>> find_mpi_version();
+    asio::awaitable<Result<void>> prepare_network();
+    asio::awaitable<Result<bool>> await_launch();
+    [[nodiscard]] Result<bool> may_launch() const;
+    [[nodiscard]] bool knows_peers() const;
     [[nodiscard]] DataReferences data_references();
     LaunchOrder launch_order();
     asio::awaitable<Result<void>> launch();
@@ -72,6 +77,7 @@ private:
     void take_rank_facts();
     [[nodiscard]] bool work_is_done() const;
     [[nodiscard]] EndingContext ending_context() const;
+    asio::awaitable<void> await_verdict();
     asio::awaitable<void> finish();
     void start_capture();
     void start_mirror(CaptureSettings& settings);
@@ -117,6 +123,7 @@ private:
     std::optional<Image> image_;          // of the run's container; none on the node itself
     PreparedEnvironment environment_;
     std::map<std::string, std::string> data_paths_;
+    std::shared_ptr<GangBarrier> barrier_; // MPI over several hosts
     std::unique_ptr<Supervisor> supervisor_;
     std::unique_ptr<Capture> capture_;
     std::unique_ptr<Mirror> mirror_;

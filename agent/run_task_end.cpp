@@ -8,6 +8,13 @@ namespace linarite::agent {
 
 using proto::Phase;
 
+namespace {
+
+/// mpirun ends within 4 s after one of its ranks or daemons did.
+constexpr Millis mpirun_patience{10'000};
+
+} // namespace
+
 // Which ranks have ended, as they do: the coordinator is told at once.
 void RunTask::watch_ranks() {
     if (definition_.launch == proto::LaunchKind::single) {
@@ -101,6 +108,19 @@ asio::awaitable<void> RunTask::await_exit() {
         ending = merge_endings(ending, desired_.daemon_ends);
     }
     end_with(std::move(ending), EndingSource::exit_fact);
+    if (!is_lead() && definition_.launch == proto::LaunchKind::mpi && !ending_->ok()) {
+        co_await await_verdict();
+    }
+}
+
+// What failed here may be the consequence of what failed elsewhere. mpirun knows, and is about to end; it gets this
+// node's word at once, and the run goes on until it has spoken.
+asio::awaitable<void> RunTask::await_verdict() {
+    set_phase(Phase::launched, "waiting for mpirun to end");
+    const auto deadline = std::chrono::steady_clock::now() + mpirun_patience;
+    while (!stop_wanted() && std::chrono::steady_clock::now() < deadline) {
+        co_await changed_.wait(std::chrono::ceil<Millis>(deadline - std::chrono::steady_clock::now()));
+    }
 }
 
 EndingContext RunTask::ending_context() const {
@@ -168,7 +188,9 @@ void RunTask::end_with_error(const Error& error) {
     ending.stopped = stop_wanted();
     ending.code =
         error.code() == Errc::invalid_argument || error.code() == Errc::not_found ? "UserError" : "ServiceError";
-    ending.message = "node '" + context_.node.str() + "': " + error.detail();
+    // some say it themselves
+    ending.message =
+        (error.detail().starts_with("node '") ? "" : "node '" + context_.node.str() + "': ") + error.detail();
     note(ending.message);
     end_with(std::move(ending), EndingSource::agent);
 }

@@ -14,12 +14,9 @@ namespace {
 constexpr std::array system_roots{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                                   "/etc/ssl/ca-bundle.pem"};
 
-struct Service {
-    std::string url;
-    std::string ca_pem;
-};
+} // namespace
 
-Result<Service> find_service(const Identity& identity, const DataDir& data) {
+Result<Service> coordinator_service(const Identity& identity, const DataDir& data) {
     if (!identity.local) {
         return Service{identity.url, identity.ca_pem};
     }
@@ -35,6 +32,8 @@ Result<Service> find_service(const Identity& identity, const DataDir& data) {
     const auto ca = read_file(endpoint->ca_file);
     return ca ? Result<Service>(Service{endpoint->https_url, *ca}) : Result<Service>(ca.error());
 }
+
+namespace {
 
 std::string bundle_text(const std::string& ca_pem) {
     for (const char* path : system_roots) {
@@ -67,7 +66,7 @@ Result<void> write_module(const fs::path& folder) {
 
 Result<std::map<std::string, std::string>> service_variables(const Identity& identity, const DataDir& data,
                                                              const fs::path& agent_folder) {
-    const auto service = find_service(identity, data);
+    const auto service = coordinator_service(identity, data);
     if (!service) {
         return service.error();
     }

@@ -9,6 +9,15 @@
 
 namespace linarite::agent {
 
+/// Where the service is, and whom to trust there.
+struct Service {
+    std::string url;    // https
+    std::string ca_pem; // "" is the system's roots
+};
+
+/// The service of the coordinator that this identity belongs to. Unavailable while none is known.
+Result<Service> coordinator_service(const Identity& identity, const DataDir& data);
+
 /// AZUREML_SERVICE_ENDPOINT and the variables by which HTTP libraries find the certificates to trust: the system's, and
 /// our own CA. Writes the bundle below `agent_folder` if it is not there yet. Unavailable while no coordinator is
 /// known.

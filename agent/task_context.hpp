@@ -8,7 +8,9 @@
 #include "agent/environment/cache.hpp"
 #include "agent/gpus.hpp"
 #include "agent/launch/daemon_socket.hpp"
+#include "agent/launch/interfaces.hpp"
 #include "agent/launch/spawner.hpp"
+#include "agent/mpi_version.hpp"
 #include "agent/trash.hpp"
 #include "common/data_dir.hpp"
 
@@ -33,18 +35,22 @@ struct TaskContext {
     int cores = 1;
     bool owns_cores = false; // one slot, and no other local node
     GpuSlots& gpus;
+    int max_processes = 0; // of one run on this node; 0: as many as are asked for
     EnvironmentCache& environments;
     Containers& containers;
     SnapshotCache& snapshots;
     FileWatcher& watcher;
     Spawner& spawner;
     Trash& trash;
+    MpiVersions& mpi_versions;
     std::shared_ptr<Coordinator> coordinator;
     std::unique_ptr<DaemonSocket> daemons; // set before the first task
     std::function<void()> report;          // tells the coordinator the new picture
     fs::path dropin;                       // our azureml module, for PYTHONPATH; "" is none
     /// By which variables a run finds the service.
     std::function<Result<std::map<std::string, std::string>>()> service_variables;
+    /// The interface for MPI to other hosts, as it is now.
+    std::function<Result<ChosenInterface>()> mpi_interface;
 };
 
 /// The folders of one run on this node.

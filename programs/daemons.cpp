@@ -33,7 +33,9 @@ struct DaemonOptions {
     std::string listen = "127.0.0.1:8443";
     int https_port = -1;
     int http_port = 8080;
-    int stop_grace = 30; // seconds
+    int stop_grace = 30;
+    int lease = 30;
+    int lost_after = 600; // seconds
     std::vector<std::string> names;
     std::string log_level = "info";
     std::string join;
@@ -41,8 +43,9 @@ struct DaemonOptions {
     std::string gpus = "auto";
     std::vector<std::string> labels;
     std::string environments;
-    std::string address;
     std::string shared_dir;
+    std::string mpi_interface;
+    int max_processes = 0;
     std::string azureml = "drop-in";
     std::vector<std::string> image_map;
     std::string container_memory;
@@ -89,6 +92,12 @@ Result<server::Options> server_options(const DaemonOptions& daemon, const cli::G
     options.names = daemon.names;
     options.stop_grace = std::chrono::seconds(daemon.stop_grace);
     options.limits.stop = options.stop_grace + time_to_report_the_end;
+    options.limits.lease = std::chrono::seconds(daemon.lease);
+    options.limits.lost_after = std::chrono::seconds(daemon.lost_after);
+    if (options.limits.lost_after <= options.limits.lease) {
+        return Error(Errc::invalid_argument, "--lost-after must be longer than --lease: a node is silent first, and "
+                                             "given up only then");
+    }
     options.version = global.version;
     return options;
 }
@@ -275,8 +284,9 @@ int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global)
     options.local = daemon.local;
     options.shares_host = daemon.shares_host;
     options.environments = daemon.environments;
-    options.address = daemon.address;
     options.shared_dir = daemon.shared_dir;
+    options.mpi_interface = daemon.mpi_interface;
+    options.max_processes = daemon.max_processes;
     options.azureml_dropin = daemon.azureml == "drop-in";
     options.version = global.version;
     std::string text = daemon.join;
@@ -352,6 +362,14 @@ void add_server_options(CLI::App* command, DaemonOptions& daemon) {
                      "Seconds that a run has from SIGTERM to SIGKILL when it is cancelled or over its time limit")
         ->check(CLI::Range(0, 3600))
         ->capture_default_str();
+    command->add_option("--lease", daemon.lease, "Seconds without a word from a node until its runs are NotResponding")
+        ->check(CLI::Range(3, 3600))
+        ->capture_default_str();
+    command
+        ->add_option("--lost-after", daemon.lost_after,
+                     "Seconds without a word from a node until its runs are given up")
+        ->check(CLI::Range(4, 7 * 24 * 3600))
+        ->capture_default_str();
     command->add_option("--log-level", daemon.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
         ->capture_default_str();
@@ -400,9 +418,13 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     agent->add_option("--env-dir", daemon->environments, "Cache of environments (default: in the agent's directory)");
     add_azureml_policy(agent, *daemon);
     add_container_options(agent, *daemon);
-    agent->add_option("--address", daemon->address, "This node's address for MPI between hosts (default: found)");
     agent->add_option("--shared-dir", daemon->shared_dir,
                       "Directory that other nodes see, too: runs work there, and nothing is copied between its nodes");
+    agent->add_option("--max-processes", daemon->max_processes, "MPI ranks that a run may have on this node")
+        ->check(CLI::Range(0, 100'000));
+    agent->add_option("--mpi-interface,--address", daemon->mpi_interface,
+                      "Interface for MPI to other hosts: its name, address or network, as in 10.0.0.0/8 (default: that "
+                      "through which the coordinator is reached)");
     agent->add_option("--log-level", daemon->log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
         ->capture_default_str();

@@ -18,6 +18,7 @@ GangMember read_member(JsonReader& in) {
     member.work_dir = in.text("work_dir");
     member.port = read_int(in, "port", 0, most_port, 0);
     member.shared_dir = in.text("shared_dir");
+    member.network = read_network(in);
     return member;
 }
 
@@ -70,8 +71,13 @@ std::map<std::string, std::string> read_variables(JsonReader& in) {
 } // namespace
 
 Json print(const GangMember& member) {
-    return {{"node", member.node.str()},   {"host_id", member.host_id}, {"address", member.address},
-            {"work_dir", member.work_dir}, {"port", member.port},       {"shared_dir", member.shared_dir}};
+    return {{"node", member.node.str()},
+            {"host_id", member.host_id},
+            {"address", member.address},
+            {"work_dir", member.work_dir},
+            {"port", member.port},
+            {"shared_dir", member.shared_dir},
+            {"network", member.network ? print(*member.network) : Json()}};
 }
 
 Json print(const DesiredData& data) {

@@ -70,18 +70,29 @@ struct RankEnd {
     [[nodiscard]] bool ok() const { return exit_code == 0 && signal == 0; }
 };
 
+/// How a node takes part in the network of an MPI run over several hosts.
+struct NodeNetwork {
+    std::string interface;    // that MPI uses there
+    std::string address;      // of it
+    int port = 0;             // open for the other nodes of the run to see whether they reach this one; 0: not open
+    std::string mpi_version;  // of the mpirun that the run finds there
+    bool reaches_all = false; // has reached all other nodes of the run
+    bool operator==(const NodeNetwork&) const = default;
+};
+
 /// The agent's picture of its part of one run.
 struct RunReport {
     RunId run;
     Fence fence = 0;
     Phase phase = Phase::preparing;
-    std::string detail;                 // what is being done now, in words ("building the environment: 12 s")
-    std::optional<Ending> ending;       // from `exited` on
-    std::vector<DaemonRequest> daemons; // lead node only
-    std::string work_dir;               // from `ready` on: the run's working directory on this node
-    int port = 0;                       // from `ready` on: the first of the ports that are kept for the run
-    std::vector<RankEnd> ended;         // of a run with several processes: those of this node
-    bool work_done = false;             // all workers of this node have ended well; its parameter servers go on
+    std::string detail;                      // what is being done now, in words ("building the environment: 12 s")
+    std::optional<Ending> ending;            // from `exited` on
+    std::vector<DaemonRequest> daemons;      // lead node only
+    std::string work_dir;                    // from `ready` on: the run's working directory on this node
+    int port = 0;                            // from `ready` on: the first of the ports that are kept for the run
+    std::vector<RankEnd> ended;              // of a run with several processes: those of this node
+    bool work_done = false;                  // all workers of this node have ended well; its parameter servers go on
+    std::optional<NodeNetwork> network = {}; // MPI over several hosts, from `ready` on
     bool operator==(const RunReport&) const = default;
 };
 
@@ -112,6 +123,7 @@ struct GangMember {
     std::string work_dir; // "" until that node is ready
     int port = 0;         // the first of those that it keeps for the run; 0 until it is ready
     std::string shared_dir;
+    std::optional<NodeNetwork> network = {};
     bool operator==(const GangMember&) const = default;
 };
 
@@ -181,6 +193,7 @@ Json print(const SyncAnswer& message);
 Json print(const JoinRequest& message);
 Json print(const JoinAnswer& message);
 Json print(const Ending& ending);
+Json print(const NodeNetwork& network);
 Result<SyncRequest> parse_sync_request(const Json& document);
 Result<SyncAnswer> parse_sync_answer(const Json& document);
 Result<JoinRequest> parse_join_request(const Json& document);

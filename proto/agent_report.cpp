@@ -90,6 +90,29 @@ Result<Ending> parse_ending(const Json& document) {
     return parse_whole(document, "ending", read_ending);
 }
 
+Json print(const NodeNetwork& network) {
+    return {{"interface", network.interface},
+            {"address", network.address},
+            {"port", network.port},
+            {"mpi_version", network.mpi_version},
+            {"reaches_all", network.reaches_all}};
+}
+
+std::optional<NodeNetwork> read_network(JsonReader& of) {
+    if (!of.has("network")) {
+        return std::nullopt;
+    }
+    JsonReader in = of.object("network");
+    NodeNetwork network;
+    network.interface = in.text("interface");
+    network.address = in.text("address");
+    network.port = read_int(in, "port", 0, 65'535, 0);
+    network.mpi_version = in.text("mpi_version");
+    network.reaches_all = in.boolean("reaches_all", false);
+    in.refuse_others();
+    return network;
+}
+
 Json print(const RunReport& report) {
     return {{"run", report.run.str()},
             {"fence", report.fence},
@@ -100,7 +123,8 @@ Json print(const RunReport& report) {
             {"work_dir", report.work_dir},
             {"port", report.port},
             {"ended", print_list(report.ended)},
-            {"work_done", report.work_done}};
+            {"work_done", report.work_done},
+            {"network", report.network ? print(*report.network) : Json()}};
 }
 
 RunReport read_report(JsonReader& in) {
@@ -119,6 +143,7 @@ RunReport read_report(JsonReader& in) {
     report.port = read_int(in, "port", 0, most_port, 0);
     report.ended = read_list(in, "ended", read_rank_end);
     report.work_done = in.boolean("work_done", false);
+    report.network = read_network(in);
     if (report.phase >= Phase::exited && !report.ending) {
         in.fault("ending", "is needed once the run has exited");
     }

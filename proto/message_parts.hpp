@@ -80,6 +80,7 @@ NodeResources read_resources(JsonReader in);
 Ending read_ending(JsonReader& in);
 Json print(const DaemonRequest& daemon);
 Json print(const RankEnd& end);
+std::optional<NodeNetwork> read_network(JsonReader& of);
 Json print(const RunReport& report);
 RunReport read_report(JsonReader& in);
 Json print(const GangMember& member);

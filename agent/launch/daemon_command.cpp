@@ -1,5 +1,5 @@
 // Which command lines of mpirun are let through to another node.
-#include "agent/launch/plan.hpp"
+#include "agent/launch/mpi_plan.hpp"
 
 #include <cctype>
 
@@ -108,6 +108,53 @@ Error refused(const std::string& why) {
 }
 
 } // namespace
+
+namespace {
+
+/// The daemon's program in a checked command line, after what is set for it.
+std::string daemon_program(const std::string& command) {
+    Words words(command);
+    std::string word = words.next();
+    while (words.ok() && !words.at_end() && (is_assignment(word) || word == "export")) {
+        if (word == "export") {
+            words.next();
+        }
+        words.skip_semicolon();
+        word = words.next();
+    }
+    return word;
+}
+
+/// "/opt/openmpi" of "/opt/openmpi/bin/prted"; "" if the file is not in such a folder.
+std::string prefix_of(const std::string& file) {
+    const auto bin = file.rfind("/bin/");
+    return file.starts_with('/') && bin != std::string::npos && file.find('/', bin + 5) == std::string::npos
+               ? file.substr(0, bin)
+               : "";
+}
+
+} // namespace
+
+std::string localized_daemon_command(const std::string& command, const std::string& mpirun) {
+    const std::string there = prefix_of(daemon_program(command));
+    const std::string here = prefix_of(mpirun);
+    if (there.empty() || here.empty() || there == here) {
+        return command;
+    }
+    std::string out;
+    for (std::size_t at = 0; at < command.size();) {
+        const std::size_t end = at + there.size();
+        const bool whole =
+            end >= command.size() || std::string_view("/:; \"'").find(command[end]) != std::string_view::npos;
+        if (command.compare(at, there.size(), there) == 0 && whole) {
+            out += here;
+            at = end;
+        } else {
+            out += command[at++];
+        }
+    }
+    return out;
+}
 
 Result<void> check_daemon_command(const std::string& command) {
     Words words(command);

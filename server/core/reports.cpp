@@ -87,6 +87,7 @@ void Turn::take_active(Part& part, const NodeReport& report) {
     const bool did_its_share = report.work_done && !part.work_done;
     part.work_done = part.work_done || report.work_done;
     part.phase = report.phase;
+    part.lost = false; // it is back
     part.acted = part.acted || report.phase > NodePhase::assigned;
     if (part.phase >= NodePhase::exited && !part.outcome) {
         part.outcome = report.outcome ? *report.outcome : without_ending(part);

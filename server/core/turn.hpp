@@ -70,6 +70,7 @@ private:
     void node_deadline(Node& node);
     void go_silent(Node& node);
     void lose(Node& node);
+    void lose_parts(Run& run, const Node& node);
     void reboot(Node& node);
     void reboot_part(const std::shared_ptr<Part>& part);
     void settle_restored();

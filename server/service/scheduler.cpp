@@ -289,7 +289,7 @@ void Scheduler::take_report(const NodeName& name, const proto::RunReport& report
     proto::RunReport& known = found->second.reports[name];
     // the other nodes of the gang are told of these; a change wakes them
     const bool news = known.work_dir != report.work_dir || known.daemons != report.daemons ||
-                      known.ending != report.ending || known.port != report.port;
+                      known.ending != report.ending || known.port != report.port || known.network != report.network;
     if (known.fence == report.fence && known.phase > report.phase) {
         return; // an older picture that came late
     }
@@ -371,6 +371,10 @@ proto::DesiredRun Scheduler::describe(const core::Desired& desired, bool brief) 
         if (const auto* latched = latched_member(desired, member)) {
             entry.host_id = latched->host_id;
             entry.shared_dir = latched->shared_dir;
+        }
+        if (report != nullptr && report->network) {
+            entry.network = report->network;
+            entry.address = report->network->address;
         }
         out.gang.push_back(std::move(entry));
         if (desired.node_index == 0 && index > 0 && report != nullptr && report->ending) {

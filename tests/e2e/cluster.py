@@ -20,13 +20,14 @@ TERMINAL = ("Completed", "Failed", "Canceled")
 
 
 def wait_until(predicate, what, deadline=30.0):
-    """The first true value of `predicate`, asked every 10 ms; fails with `what` after `deadline` seconds."""
+    """The first true value of `predicate`, asked every 10 ms; fails with `what` (words, or what gives them) after
+    `deadline` seconds."""
     end = time.monotonic() + deadline
     while True:
         value = predicate()
         if value:
             return value
-        assert time.monotonic() < end, f"not within {deadline} s: {what}"
+        assert time.monotonic() < end, f"not within {deadline} s: {what() if callable(what) else what}"
         time.sleep(0.01)
 
 

@@ -173,6 +173,56 @@ TEST_F(EndingTest, ARankElsewhereIsTakenFromItsNode) {
     EXPECT_EQ(merged.message, "rank 3's own words");
 }
 
+TEST_F(EndingTest, ARankThatWasOnlyToldToEndIsNotBlamedForAFailureOfItsOwn) {
+    as_mpi(4);
+    context_.lead = false;
+
+    const auto ending =
+        make_ending(context_, fact(0), {RankFact{2, 0, SIGTERM, false, 1'000}, RankFact{3, 0, SIGSEGV, false, 2'000}});
+
+    EXPECT_EQ(ending.rank, 3);
+    EXPECT_EQ(ending.signal, SIGSEGV);
+}
+
+TEST_F(EndingTest, WhoeverKilledTheLauncherIsNotTheScript) {
+    as_mpi(4);
+    // a rank that was in MPI_Init complains and exits
+    const std::vector<RankFact> ended{{0, 0, SIGTERM, false, 5}, {1, 0, SIGKILL, false, 6}, {2, 1, 0, false, 7}};
+    for (const bool lead : {true, false}) {
+        context_.lead = lead;
+
+        const auto ending = make_ending(context_, fact(0, SIGKILL), ended);
+
+        EXPECT_EQ(ending.code, "ServiceError");
+        EXPECT_EQ(ending.rank, -1);
+        EXPECT_THAT(ending.message, HasSubstr("was ended by SIGKILL"));
+    }
+}
+
+TEST_F(EndingTest, MpirunThatLostANodeBlamesNoRankThatItEndedItself) {
+    as_mpi(4);
+
+    const auto ending = make_ending(context_, fact(205), {RankFact{0, 0, SIGTERM, false, 5}});
+
+    EXPECT_EQ(ending.code, "ServiceError");
+    EXPECT_THAT(ending.message, HasSubstr("connection to another node"));
+}
+
+TEST_F(EndingTest, ADaemonThatWasKilledElsewhereIsTheCause) {
+    as_mpi(6);
+    const auto lead = make_ending(context_, fact(205), {RankFact{0, 0, SIGTERM, false, 5}});
+    context_.lead = false;
+    context_.node = "node-3";
+    const auto killed = make_ending(context_, fact(0, SIGKILL), {});
+    const auto collateral = make_ending(context_, fact(0), {RankFact{2, 0, SIGTERM, false, 5}});
+    const auto culprit = make_ending(context_, fact(0), {RankFact{3, 7, 0, false, 5}});
+
+    EXPECT_THAT(merge_endings(lead, {{1, collateral}, {2, killed}}).message,
+                HasSubstr("daemon on node node-3 was ended"));
+    EXPECT_EQ(merge_endings(lead, {{1, collateral}}).code, "ServiceError");
+    EXPECT_EQ(merge_endings(lead, {{1, culprit}, {2, killed}}).rank, 3);
+}
+
 TEST_F(EndingTest, ADaemonThatEndedWellDoesNotHideItsRank) {
     as_mpi(4);
     context_.lead = false;
@@ -248,6 +298,9 @@ TEST_F(EndingTest, AnEmptyOrMissingLogHasNoTail) {
 TEST_F(EndingTest, MpirunsWordsAreUnderstood) {
     EXPECT_EQ(rank_named_by_mpirun("mpirun noticed that process rank 12 with PID 0 on node w1 exited on signal 9"), 12);
     EXPECT_EQ(rank_named_by_mpirun("  Process name: [[5,1],7]\n  Exit code:    3\n"), 7);
+    EXPECT_EQ(rank_named_by_mpirun("  Process name: [prterun-zz1-77@1,5]\n  Exit code:    3, or so\n"), 5);
+    EXPECT_EQ(rank_named_by_mpirun("prterun noticed that process rank 3 with PID 9 on node w1 exited on signal 9"), 3);
+    EXPECT_EQ(rank_named_by_mpirun("MPI_ABORT was invoked on rank 4 in communicator MPI_COMM_WORLD\n"), 4);
     EXPECT_EQ(rank_named_by_mpirun("all is well"), -1);
     EXPECT_EQ(rank_named_by_mpirun("Process name: [["), -1);
 }

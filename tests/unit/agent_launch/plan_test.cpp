@@ -1,3 +1,4 @@
+#include "agent/launch/mpi_plan.hpp"
 #include "agent/launch/plan.hpp"
 #include "common/files.hpp"
 
@@ -403,6 +404,18 @@ TEST(DaemonCommand, NothingElseIs) {
                                 "LD_PRELOAD=x"}) {
         EXPECT_FALSE(check_daemon_command(command)) << command;
     }
+}
+
+TEST(DaemonCommand, IsRunWhereOpenMpiIsOnThisNode) {
+    const std::string lead = "PRTE_PREFIX=/a/envs/1/lib/openmpi;export PRTE_PREFIX;LD_LIBRARY_PATH=/a/envs/1/lib:"
+                             "$LD_LIBRARY_PATH;export LD_LIBRARY_PATH;/a/envs/1/bin/prted --prtemca x \"/a/envs/12/y\"";
+
+    EXPECT_EQ(localized_daemon_command(lead, "/b/envs/1/bin/mpirun"),
+              "PRTE_PREFIX=/b/envs/1/lib/openmpi;export PRTE_PREFIX;LD_LIBRARY_PATH=/b/envs/1/lib:"
+              "$LD_LIBRARY_PATH;export LD_LIBRARY_PATH;/b/envs/1/bin/prted --prtemca x \"/a/envs/12/y\"");
+    EXPECT_EQ(localized_daemon_command(lead, "/a/envs/1/bin/mpirun"), lead);
+    EXPECT_EQ(localized_daemon_command(lead, ""), lead);
+    EXPECT_EQ(localized_daemon_command("orted -mca ess \"env\"", "/b/bin/mpirun"), "orted -mca ess \"env\"");
 }
 
 } // namespace

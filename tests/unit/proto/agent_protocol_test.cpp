@@ -46,7 +46,8 @@ SyncRequest sample_request() {
                      .work_dir = "/tmp/work",
                      .port = 21'000,
                      .ended = {{.rank = 1}, {.rank = 3, .exit_code = 5, .signal = 9, .told = true}},
-                     .work_done = true}};
+                     .work_done = true,
+                     .network = NodeNetwork{"eth0", "10.0.0.2", 4711, "Open MPI 4.1.4", true}}};
     message.seen = 12;
     message.wait = 25s;
     return message;
@@ -65,7 +66,11 @@ SyncAnswer sample_answer() {
     run.definition = print_run_definition(definition("{}"));
     run.node_index = 1;
     run.gang = {{.node = NodeName("node-1"), .host_id = "h", .address = "10.0.0.1", .work_dir = "/w"},
-                {.node = NodeName("node-2"), .host_id = "h", .address = "10.0.0.2", .shared_dir = "s"}};
+                {.node = NodeName("node-2"),
+                 .host_id = "h",
+                 .address = "10.0.0.2",
+                 .shared_dir = "s",
+                 .network = NodeNetwork{"eth0", "10.0.0.2", 0, "", false}}};
     run.data = {{.reference = {.name = "d",
                                .datastore = "ws",
                                .mode = DataMode::upload,

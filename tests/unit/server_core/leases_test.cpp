@@ -247,6 +247,51 @@ TEST_F(Leases, FinalizingAndStoppingGoOnWhileTheirNodeIsSilent) {
     EXPECT_NE(last_move_reason("b").find("orphan suspected"), std::string::npos);
 }
 
+TEST_F(Leases, ANodeThatIsLostWhileItSendsItsLastFilesEndsTheRun) {
+    add_node("n1");
+    start("r");
+    report("n1", "r", NodePhase::exited, ended_well());
+
+    pass(limits_.lost_after - 1s);
+    EXPECT_EQ(status("r"), RunStatus::finalizing);
+    pass(2s);
+
+    EXPECT_EQ(status("r"), RunStatus::failed);
+    EXPECT_EQ(outcome("r")->code, "ServiceError");
+    EXPECT_EQ(outcome("r")->message, "node 'n1' was lost before the last files of the run were sent");
+    heartbeat("n1");
+    EXPECT_EQ(want("n1", "r"), Want::stop) << "what is left there is to end";
+}
+
+TEST_F(Leases, AFailedGangDoesNotWaitForTheNodeThatWasCutOff) {
+    add_node("n1");
+    add_node("n2");
+    start("r", {.nodes = 2});
+    report("n1", "r", NodePhase::done, failed_with(205)); // mpirun has lost its connection to the other node
+    ASSERT_EQ(status("r"), RunStatus::finalizing);
+
+    pass(limits_.lost_after + 1s, {"n1"});
+
+    EXPECT_EQ(status("r"), RunStatus::failed);
+    EXPECT_EQ(outcome("r")->exit_code, 205) << "how it ended is known";
+}
+
+TEST_F(Leases, ANodeThatComesBackInTimeStillSendsItsLastFiles) {
+    add_node("n1");
+    add_node("n2");
+    start("r", {.nodes = 2});
+    report("n1", "r", NodePhase::exited, ended_well());
+    pass(limits_.lost_after + 1s, {"n1"});
+    ASSERT_EQ(status("r"), RunStatus::finalizing);
+
+    report("n2", "r", NodePhase::exited, stopped_outcome());
+    report("n1", "r", NodePhase::done, ended_well());
+    EXPECT_EQ(status("r"), RunStatus::finalizing);
+    report("n2", "r", NodePhase::done, stopped_outcome());
+
+    EXPECT_EQ(status("r"), RunStatus::completed);
+}
+
 TEST_F(Leases, ALauncherThatEndedWellNeedsNoWordFromASilentNode) {
     add_node("n1");
     add_node("n2");
