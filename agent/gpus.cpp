@@ -34,6 +34,15 @@ bool is_device(const std::string& text) {
     return is_index(text) || text.starts_with("GPU-") || text.starts_with("MIG-");
 }
 
+/// Nothing if it is no number, or too large a one.
+std::optional<int> count_in(const std::string& text) {
+    int count = 0;
+    const char* end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, count);
+    const bool good = !text.empty() && at == end && error == std::errc() && count >= 0 && count <= most_gpus;
+    return good ? std::optional(count) : std::nullopt;
+}
+
 /// The parts of "a, b" without their blanks.
 std::vector<std::string> parts_of(const std::string& list) {
     std::vector<std::string> out;
@@ -107,11 +116,8 @@ asio::awaitable<Result<Gpus>> find_gpus(std::string spec) {
     if (spec == "none") {
         co_return Gpus(std::vector<std::string>());
     }
-    int count = 0;
-    const char* end = spec.data() + spec.size();
-    if (spec.starts_with(fake) && std::from_chars(spec.data() + fake.size(), end, count).ptr == end &&
-        spec.size() > fake.size() && count >= 0 && count <= most_gpus) {
-        co_return Gpus(numbered(count));
+    if (const auto count = spec.starts_with(fake) ? count_in(spec.substr(fake.size())) : std::nullopt) {
+        co_return Gpus(numbered(*count));
     }
     auto parts = parts_of(spec);
     if (parts.empty() || !std::ranges::all_of(parts, is_device)) {

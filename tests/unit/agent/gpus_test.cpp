@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 namespace linarite::agent {
@@ -44,6 +47,36 @@ TEST(Gpus, AutoTakesWhatTheAgentItselfWasGiven) {
     ::unsetenv("CUDA_VISIBLE_DEVICES"); // NOLINT(concurrency-mt-unsafe)
 
     EXPECT_THAT(**found, ElementsAre("1", "GPU-77"));
+}
+
+/// What `auto` finds with this in the place of nvidia-smi.
+Result<Gpus> find_with(const std::string& script) {
+    std::string folder = "/tmp/linarite-gpus-XXXXXX";
+    ::mkdtemp(folder.data());
+    const std::string program = folder + "/nvidia-smi";
+    std::ofstream(program) << "#!/bin/sh\n" << script;
+    std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+    const std::string path = std::getenv("PATH");       // NOLINT(concurrency-mt-unsafe)
+    ::setenv("PATH", (folder + ":" + path).c_str(), 1); // NOLINT(concurrency-mt-unsafe)
+    auto found = find("auto");
+    ::setenv("PATH", path.c_str(), 1); // NOLINT(concurrency-mt-unsafe)
+    std::filesystem::remove_all(folder);
+    return found;
+}
+
+TEST(Gpus, AutoAsksNvidiaSmi) {
+    const auto found = find_with("[ \"$1 $2\" = '--query-gpu=index,uuid --format=csv,noheader' ] || exit 2\n"
+                                 "echo '0, GPU-aaaa'\necho '1, GPU-bbbb'\n");
+
+    ASSERT_TRUE(found && *found);
+    EXPECT_THAT(**found, ElementsAre("0", "1"));
+}
+
+TEST(Gpus, WithoutADriverThereAreNone) {
+    const auto found = find_with("echo 'NVIDIA-SMI has failed because it could not talk to the driver.'; exit 9");
+
+    ASSERT_TRUE(found);
+    EXPECT_FALSE(*found) << "the script's words were taken for GPUs";
 }
 
 TEST(Gpus, SharesAreDisjointAndEven) {
@@ -122,7 +155,8 @@ TEST(GpuSlots, NoGpuIsEverWithTwoRuns) {
             }
             std::set<std::string> seen;
             for (const auto& lease : running) {
-                for (const auto& device : *slots.of(lease.slot())) {
+                const auto devices_of_slot = slots.of(lease.slot());
+                for (const auto& device : *devices_of_slot) {
                     EXPECT_TRUE(seen.insert(device).second) << device << " is with two runs";
                 }
             }
