@@ -172,10 +172,11 @@ def test_a_shared_directory_is_used_and_nothing_is_copied(new_cluster, project, 
     shared.mkdir()
     script = f"""{BETWEEN}
 rank = {RANK}
-open(f"outputs/node-{{rank}}", "w").write(os.getcwd())
+with open(f"outputs/part-{{rank}}", "w") as file: file.write(os.getcwd())
+os.rename(f"outputs/part-{{rank}}", f"outputs/node-{{rank}}")  # in one directory an open file is seen, too
 await_file(f"outputs/node-{{1 - rank}}")
 assert open(f"outputs/node-{{1 - rank}}").read() == os.getcwd()
-open("outputs/open-and-unfinished", "a").write(f"{{rank}}\\n")
+open("outputs/both", "a").write(f"{{rank}}\\n")
 print(sorted(os.listdir("outputs")))
 """
     with hosts(cluster, tmp_path, "far-0", "far-1", flags=["--shared-dir", shared]):
@@ -183,7 +184,7 @@ print(sorted(os.listdir("outputs")))
 
         assert run["status"] == "Completed", cluster.driver_log(run["run_id"], 0) + cluster.driver_log(run["run_id"], 1)
         assert cluster.file(run["run_id"], "outputs/node-0").startswith(str(shared).encode())
-        assert sorted(cluster.file(run["run_id"], "outputs/open-and-unfinished").split()) == [b"0", b"1"]
+        assert sorted(cluster.file(run["run_id"], "outputs/both").split()) == [b"0", b"1"]
         wait_until(lambda: list(shared.iterdir()) == [shared / ".linarite-shared-dir"], "the run's folder is removed")
 
 
