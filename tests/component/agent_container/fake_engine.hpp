@@ -40,6 +40,12 @@ public:
     ~FakeEngine() {
         stopping_ = true;
         boost::system::error_code ignored;
+        {
+            const std::lock_guard lock(mutex_);
+            if (serving_ != nullptr) { // a client that will not say any more
+                serving_->shutdown(Local::socket::shutdown_both, ignored);
+            }
+        }
         Local::socket wake(io_);
         wake.connect(Local::endpoint(path_), ignored);
         thread_.join();
@@ -58,10 +64,16 @@ private:
             Local::socket socket(io_);
             boost::system::error_code ec;
             acceptor_.accept(socket, ec);
-            if (!ec && !stopping_) {
+            if (!ec && hold(&socket)) {
                 serve(socket);
             }
+            hold(nullptr);
         }
+    }
+    bool hold(Local::socket* socket) {
+        const std::lock_guard lock(mutex_);
+        serving_ = socket;
+        return !stopping_;
     }
     void serve(Local::socket& socket) {
         namespace http = boost::beast::http;
@@ -106,6 +118,7 @@ private:
     Local::acceptor acceptor_;
     std::atomic<bool> stopping_ = false;
     mutable std::mutex mutex_;
+    Local::socket* serving_ = nullptr;
     std::vector<Question> asked_;
     std::thread thread_; // last: it uses all of the others
 };
