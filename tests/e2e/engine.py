@@ -1,5 +1,6 @@
 """A container engine of the tests' own: no bridge, no firewall rules, everything below one folder."""
 
+import base64
 import http.client
 import json
 import os
@@ -15,6 +16,8 @@ from cluster import ROOT, is_alive, wait_until
 
 IMAGE = "linarite-test:base"
 BARE_IMAGE = "linarite-test:bare"  # the same, as if nothing were in it
+PASSWORD = "pass:word"
+HASHED_PASSWORD = "$2y$05$abcdefghijklmnopqrstuuDIEddBSuRWBBEY6g5zv60IAP5bSSfki"  # bcrypt, as registries want it
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -63,12 +66,12 @@ class Engine:
         except OSError:
             return False
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, headers=None):
         """(status, body) of one call."""
         connection = UnixConnection(self.socket)
         try:
-            headers = {"Content-Type": "application/json"} if isinstance(body, str) else {}
-            connection.request(method, path, body=body, headers=headers)
+            kind = {"Content-Type": "application/json"} if isinstance(body, str) else {}
+            connection.request(method, path, body=body, headers=kind | (headers or {}))
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:
@@ -119,6 +122,55 @@ def unmount_below(folder):
         subprocess.run(["umount", "-l", place], check=False, capture_output=True)
 
 
-def make_image(tar):
-    subprocess.run([ROOT / "tests/support/make_base_image", tar], check=True, capture_output=True)
+def make_image(tar, *packages):
+    """Of these packages; by itself with Python and Open MPI."""
+    subprocess.run([ROOT / "tests/support/make_base_image", tar, *packages], check=True, capture_output=True)
     return tar
+
+
+class Registry:
+    """A registry on loopback, which engines take over plain HTTP by themselves; with a password if it is given one."""
+
+    def __init__(self, folder, user=""):
+        program = shutil.which("docker-registry")
+        if not program:
+            raise NoEngine("docker-registry is not installed (deploy/install-deps --tests does it)")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        configuration = {
+            "version": "0.1",
+            "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
+            "http": {"addr": f"127.0.0.1:{self.port}"},
+        }
+        if user:
+            (folder / "passwords").write_text(f"{user}:{HASHED_PASSWORD}\n")
+            configuration["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "passwords")}}
+        (folder / "registry.yml").write_text(json.dumps(configuration))  # JSON is YAML
+        self.name = f"127.0.0.1:{self.port}"
+        self.login = {"username": user, "password": PASSWORD, "serveraddress": self.name} if user else {}
+        with open(folder / "registry.log", "wb") as log:
+            command = [program, "serve", str(folder / "registry.yml")]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(self.answers, "the registry answers", 20)
+
+    def answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 1).close()
+            return True
+        except OSError:
+            return False
+
+    def take(self, engine, image, name):
+        """Moves the engine's image to this registry, under that name; the engine forgets it there."""
+        engine.call("POST", f"/v1.41/images/{image}/tag?repo={self.name}/{name}&tag=1")
+        login = base64.urlsafe_b64encode(json.dumps(self.login).encode()).decode()
+        status, said = engine.call(
+            "POST", f"/v1.41/images/{self.name}/{name}/push?tag=1", headers={"X-Registry-Auth": login}
+        )
+        assert status == 200 and b'"error"' not in said, said
+        assert engine.call("DELETE", f"/v1.41/images/{self.name}/{name}:1")[0] == 200
+        return f"{self.name}/{name}:1"
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)

@@ -1,5 +1,6 @@
 """Runs in containers: a real engine, started here without a network of its own, and an image of what is installed."""
 
+import base64
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from cluster import Cluster, is_alive, wait_until
-from engine import BARE_IMAGE, IMAGE, Engine, NoEngine, make_image
+from engine import BARE_IMAGE, IMAGE, PASSWORD, Engine, NoEngine, Registry, make_image
 from test_restarts import counted_lines, log_of
 
 MPI = ["--backend", "mpi"]
@@ -250,6 +251,52 @@ def test_an_image_that_cannot_be_had_fails_the_run_at_once_and_in_words(cluster,
         assert f"ImagePullError: image '{image}' can't be had" in words
         assert "connection refused" in words
     assert run["outcome"]["code"] == "UserError"
+
+
+@pytest.fixture(params=["", "anna"], ids=["open", "with a password"])
+def registry(request, tmp_path):
+    try:
+        registry = Registry(tmp_path, request.param)
+    except NoEngine as error:
+        pytest.skip(f"NO REGISTRY: nothing of fetched images is tested here: {error}")
+    yield registry
+    registry.stop()
+
+
+def write_login(folder, registry, password):
+    folder.mkdir(exist_ok=True)
+    pair = base64.b64encode(f"anna:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {registry.name: {"auth": pair}}}))
+    return folder
+
+
+def test_an_image_comes_from_its_registry_and_is_recorded_by_digest(
+    new_cluster, engine, registry, project, job_file, tmp_path
+):
+    engine.import_image(make_image(tmp_path / "small.tar", "base-files", "coreutils", "dash", "sed"), "small:1")
+    image = registry.take(engine, "small:1", "team/train")
+    login = write_login(tmp_path / "login", registry, "wrong")
+    cluster = new_cluster(nodes=1, environment={"DOCKER_HOST": engine.url, "DOCKER_CONFIG": str(login)})
+    job = job_file(script=None, command=["/bin/cat", "/etc/linarite-image"])
+    flags = ["--job", job, "--image", image, "--user-managed"]
+    folder = project("")
+
+    if registry.login:
+        refused = cluster.run(folder, flags=flags)
+        assert refused["status"] == "Failed"
+        assert f"ImagePullError: image '{image}' can't be had" in refused["outcome"]["message"]
+        assert "unauthorized" in refused["outcome"]["message"], refused
+        write_login(login, registry, PASSWORD)  # is read for each image
+    run = cluster.run(folder, flags=flags)
+
+    assert run["status"] == "Completed", run
+    assert b"made by make_base_image" in cluster.driver_log(run["run_id"])
+    digest = json.loads(engine.call("GET", f"/v1.41/images/{image}/json")[1])["RepoDigests"][0].split("@")[1]
+    assert f"# digest {digest}" in cluster.file(run["run_id"], "azureml-logs/environment_lock.txt").decode()
+    said = engine_log(cluster, run["run_id"])
+    assert f"image '{image}' is not on this node: fetching it" in said and "Downloaded newer image" in said
+    assert PASSWORD not in said
+    engine.call("DELETE", f"/v1.41/images/{image}")
 
 
 @pytest.mark.parametrize(
