@@ -102,7 +102,7 @@ asio::awaitable<Result<std::string>> Engine::introduce() {
     }
     EngineRequest request;
     request.target = "/version";
-    request.timeout = std::chrono::seconds(10);
+    request.timeout = std::chrono::seconds(30); // Podman asks its package manager for it, which takes some
     const auto answer = co_await ask_engine(executor_, socket_, std::move(request), {}, {});
     if (!answer) {
         co_return answer.error();
