@@ -72,6 +72,7 @@ private:
     asio::awaitable<void> await_exit();
     asio::awaitable<void> await_daemon_ends();
     asio::awaitable<void> await_other_nodes();
+    [[nodiscard]] bool others_use_directory() const;
     void watch_ranks();
     void take_rank_fact(const std::string& name);
     void take_rank_facts();

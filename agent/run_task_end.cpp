@@ -138,16 +138,16 @@ EndingContext RunTask::ending_context() const {
     return context;
 }
 
-// Without mpirun the lead's own processes may be the first to end, while those of other nodes go on to write into the
-// directory that they share. Once the run is over as a whole, they are waited for a little longer.
+// Without mpirun our own processes may be the first to end, while those of other nodes go on to write into the
+// directory that we keep for them. Once the run is over as a whole, they are waited for a little longer.
 asio::awaitable<void> RunTask::await_other_nodes() {
     const bool led = definition_.launch == proto::LaunchKind::single || definition_.launch == proto::LaunchKind::mpi;
-    if (led || !is_lead() || !ending_->started) {
+    if (led || !keeps_directory() || !ending_->started) {
         co_return;
     }
     constexpr auto last_wait = std::chrono::seconds(5);
     std::optional<std::chrono::steady_clock::time_point> deadline;
-    while (!forgotten_ && desired_.daemon_ends.size() + 1 < desired_.gang.size()) {
+    while (!forgotten_ && others_use_directory()) {
         if (!desired_.stop_reason.empty() && !deadline) {
             deadline = std::chrono::steady_clock::now() + last_wait;
         }
@@ -158,6 +158,17 @@ asio::awaitable<void> RunTask::await_other_nodes() {
         }
         co_await changed_.wait(left);
     }
+}
+
+// A node that works in our directory has not said yet that its part has ended.
+bool RunTask::others_use_directory() const {
+    for (int node = 0; node < static_cast<int>(desired_.gang.size()); ++node) {
+        const bool here = node != desired_.node_index && proto::keeper_of(desired_.gang, node) == desired_.node_index;
+        if (here && !desired_.daemon_ends.contains(node)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // The node whose rank failed first knows more than mpirun; it is waited for, but not for long.

@@ -160,7 +160,7 @@ struct DesiredRun {
     std::string host_id; // the coordinator's own, to see whether datastore paths are the same files
     std::map<std::string, std::string> variables; // AZUREML_* and others that the coordinator decides
     std::string daemon_command;        // not lead: what to run once `want` is launch; "" until the lead asked
-    std::map<int, Ending> daemon_ends; // lead: how the daemons on other nodes ended, by node index
+    std::map<int, Ending> daemon_ends; // how the parts on other nodes ended (the daemons, to mpirun), by node index
     /// Gangs with several working directories: rises when a node closed a file that the others are to have.
     std::uint64_t files_version = 0;
     bool operator==(const DesiredRun&) const = default;

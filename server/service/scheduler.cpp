@@ -377,7 +377,7 @@ proto::DesiredRun Scheduler::describe(const core::Desired& desired, bool brief) 
             entry.address = report->network->address;
         }
         out.gang.push_back(std::move(entry));
-        if (desired.node_index == 0 && index > 0 && report != nullptr && report->ending) {
+        if (index != desired.node_index && report != nullptr && report->ending) {
             out.daemon_ends[index] = *report->ending;
         }
     }
