@@ -1,6 +1,6 @@
 #include "agent/launch/run_environment.hpp"
 
-#include "agent/launch/mpi_plan.hpp"
+#include "agent/launch/interfaces.hpp"
 #include "fmt/core.h"
 
 #include <algorithm>

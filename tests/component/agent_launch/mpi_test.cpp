@@ -53,7 +53,8 @@ protected:
         out.definition.processes_per_node = processes;
         out.definition.launch = proto::LaunchKind::mpi;
         for (int node = 0; node < nodes; ++node) {
-            out.gang.push_back({NodeName("node-" + std::to_string(node)), "this-host", "127.0.0.1", ""});
+            out.gang.push_back(
+                {.node = NodeName("node-" + std::to_string(node)), .host_id = "this-host", .address = "127.0.0.1"});
         }
         out.inherited = inherited_variables();
         out.definition.environment_variables["PROBE"] = "it's \"quoted\"; $here";

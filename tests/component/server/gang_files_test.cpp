@@ -180,7 +180,7 @@ TEST_F(GangFilesTest, OnlyTheRunsOwnNodesUnderItsFenceGetThem) {
         co_await add("n1", "host-b");
         co_await place();
         const auto other = co_await ready_node("n9");
-        for (const std::string rest : {target("") + "&since=0", target("") + "0&since=0", target("")}) {
+        for (const std::string& rest : {target("") + "&since=0", target("") + "0&since=0", target("")}) {
             const bool stale = rest.find("0&since") != std::string::npos;
             const Response stranger = co_await ask("GET", rest, nullptr, other.get());
             const Response member = co_await ask("GET", rest, nullptr, members_["n1"].client.get());

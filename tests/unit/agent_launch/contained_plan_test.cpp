@@ -16,7 +16,7 @@ LaunchOrder contained() {
     order.definition.script = "train.py";
     order.definition.launch = proto::LaunchKind::mpi;
     order.definition.processes_per_node = 2;
-    order.gang = {{NodeName("node-1"), "host-a", "127.0.0.1", ""}};
+    order.gang = {{.node = NodeName("node-1"), .host_id = "host-a", .address = "127.0.0.1"}};
     order.inherited = {{"PATH", "/only/in/the/image"}};
     order.python = "python3";
     order.work_dir = "/work/run_1/wd";

@@ -177,8 +177,9 @@ TEST_F(EndingTest, ARankThatWasOnlyToldToEndIsNotBlamedForAFailureOfItsOwn) {
     as_mpi(4);
     context_.lead = false;
 
-    const auto ending =
-        make_ending(context_, fact(0), {RankFact{2, 0, SIGTERM, false, 1'000}, RankFact{3, 0, SIGSEGV, false, 2'000}});
+    const auto ending = make_ending(context_, fact(0),
+                                    {RankFact{.rank = 2, .signal = SIGTERM, .ended_us = 1'000},
+                                     RankFact{.rank = 3, .signal = SIGSEGV, .ended_us = 2'000}});
 
     EXPECT_EQ(ending.rank, 3);
     EXPECT_EQ(ending.signal, SIGSEGV);
@@ -187,7 +188,9 @@ TEST_F(EndingTest, ARankThatWasOnlyToldToEndIsNotBlamedForAFailureOfItsOwn) {
 TEST_F(EndingTest, WhoeverKilledTheLauncherIsNotTheScript) {
     as_mpi(4);
     // a rank that was in MPI_Init complains and exits
-    const std::vector<RankFact> ended{{0, 0, SIGTERM, false, 5}, {1, 0, SIGKILL, false, 6}, {2, 1, 0, false, 7}};
+    const std::vector<RankFact> ended{{.rank = 0, .signal = SIGTERM, .ended_us = 5},
+                                      {.rank = 1, .signal = SIGKILL, .ended_us = 6},
+                                      {.rank = 2, .exit_code = 1, .ended_us = 7}};
     for (const bool lead : {true, false}) {
         context_.lead = lead;
 
@@ -202,7 +205,7 @@ TEST_F(EndingTest, WhoeverKilledTheLauncherIsNotTheScript) {
 TEST_F(EndingTest, MpirunThatLostANodeBlamesNoRankThatItEndedItself) {
     as_mpi(4);
 
-    const auto ending = make_ending(context_, fact(205), {RankFact{0, 0, SIGTERM, false, 5}});
+    const auto ending = make_ending(context_, fact(205), {RankFact{.rank = 0, .signal = SIGTERM, .ended_us = 5}});
 
     EXPECT_EQ(ending.code, "ServiceError");
     EXPECT_THAT(ending.message, HasSubstr("connection to another node"));
@@ -210,12 +213,12 @@ TEST_F(EndingTest, MpirunThatLostANodeBlamesNoRankThatItEndedItself) {
 
 TEST_F(EndingTest, ADaemonThatWasKilledElsewhereIsTheCause) {
     as_mpi(6);
-    const auto lead = make_ending(context_, fact(205), {RankFact{0, 0, SIGTERM, false, 5}});
+    const auto lead = make_ending(context_, fact(205), {RankFact{.rank = 0, .signal = SIGTERM, .ended_us = 5}});
     context_.lead = false;
     context_.node = "node-3";
     const auto killed = make_ending(context_, fact(0, SIGKILL), {});
-    const auto collateral = make_ending(context_, fact(0), {RankFact{2, 0, SIGTERM, false, 5}});
-    const auto culprit = make_ending(context_, fact(0), {RankFact{3, 7, 0, false, 5}});
+    const auto collateral = make_ending(context_, fact(0), {RankFact{.rank = 2, .signal = SIGTERM, .ended_us = 5}});
+    const auto culprit = make_ending(context_, fact(0), {RankFact{.rank = 3, .exit_code = 7, .ended_us = 5}});
 
     EXPECT_THAT(merge_endings(lead, {{1, collateral}, {2, killed}}).message,
                 HasSubstr("daemon on node node-3 was ended"));

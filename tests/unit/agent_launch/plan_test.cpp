@@ -23,7 +23,7 @@ LaunchOrder single() {
     order.fence = 42;
     order.definition.script = "train.py";
     order.definition.arguments = {"--data-folder", "$AZUREML_DATAREFERENCE_digits", "--regularization", "0.8"};
-    order.gang = {{NodeName("node-1"), "host-a", "10.0.0.1", ""}};
+    order.gang = {{.node = NodeName("node-1"), .host_id = "host-a", .address = "10.0.0.1"}};
     order.data_paths = {{"digits", "/data/digits"}};
     order.python = "/envs/e1/bin/python";
     order.environment = {{"PATH", "/envs/e1/bin:/usr/bin"}, {"VIRTUAL_ENV", "/envs/e1"}};
@@ -44,7 +44,8 @@ LaunchOrder mpi(int nodes, int processes) {
     order.environment["PATH"] = "/envs/e1/bin:/usr/bin:/bin";
     order.gang.clear();
     for (int node = 0; node < nodes; ++node) {
-        order.gang.push_back({NodeName("node-" + std::to_string(node)), "host-a", "127.0.0.1", ""});
+        order.gang.push_back(
+            {.node = NodeName("node-" + std::to_string(node)), .host_id = "host-a", .address = "127.0.0.1"});
     }
     order.launch_socket = "/agent/launch.sock";
     order.launch_token = "secret";

@@ -165,7 +165,7 @@ TEST_F(TablesTest, AnOutcomeStaysWhenLaterMovesHaveNone) {
     pass("r1", {RunStatus::running});
     core::MoveRun latch = move("r1", RunStatus::running, RunStatus::finalizing, 3);
     latch.outcome =
-        core::Outcome{true, 3, 9, true, true, true, 2, NodeName("node-2"), "UserError", "rank 2 was killed"};
+        core::Outcome{true, 3, 9, true, true, true, 2, 0, NodeName("node-2"), "UserError", "rank 2 was killed"};
     ASSERT_TRUE(tables_.move_run(latch));
 
     ASSERT_TRUE(tables_.move_run(move("r1", RunStatus::finalizing, RunStatus::failed, 4)));
