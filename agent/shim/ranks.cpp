@@ -46,6 +46,7 @@ private:
     void drain_signals();
     void ask_all();
     void settle();
+    void end_services();
     void kill_overdue();
     [[nodiscard]] bool all_ended() const;
     [[nodiscard]] bool work_is_over() const;
@@ -160,9 +161,12 @@ void Ranks::reap() {
 
 /// Services that nobody needs any more are ended.
 void Ranks::settle() {
-    if (services_asked_ || !work_is_over() || all_ended() || (job_.linger && !told_ && !failed_)) {
-        return;
+    if (!services_asked_ && work_is_over() && !all_ended() && (!job_.linger || told_ || failed_)) {
+        end_services();
     }
+}
+
+void Ranks::end_services() {
     services_asked_ = true;
     ask_all();
     const std::int64_t at = steady_ms() + service_grace_ms;
@@ -186,8 +190,13 @@ void Ranks::drain_signals() {
     signalfd_siginfo info{};
     while (::read(signals_, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGTERM && !told_) {
+            const bool idle = work_is_over(); // the services did but wait for this
             told_ = true;
-            ask_all(); // who does not heed it is killed by our supervisor
+            if (idle) {
+                end_services();
+            } else {
+                ask_all(); // who does not heed it is killed by our supervisor
+            }
         }
     }
 }
@@ -214,8 +223,9 @@ int Ranks::run() {
     while (!all_ended()) {
         pollfd watched{signals_, POLLIN, 0};
         ::poll(&watched, 1, wait_ms());
+        reap(); // first: who ended before the order to end did so by itself
         drain_signals();
-        reap();
+        reap(); // whose signals were drained meanwhile
         settle();
         kill_overdue();
     }

@@ -77,7 +77,7 @@ TEST_F(MetricsTest, AScalarComesBackAsTheSdkLoggedIt) {
         EXPECT_EQ(found.at("properties"), (Json{{"uxMetricType", "azureml.v1.scalar"}}));
         EXPECT_TRUE(found.at("continuationToken").is_null());
         const Json expected{
-            {"metricId", "a"}, {"createdUtc", "2026-11-23T15:13:31.685Z"}, {"data", {{"acc", 0.9400000000000001}}}};
+            {"metricId", "a"}, {"createdUtc", "2026-11-23T15:13:31.685528Z"}, {"data", {{"acc", 0.9400000000000001}}}};
         EXPECT_EQ(found.at("value").at(0), expected);
         EXPECT_EQ(found.at("value").at(1).at("data").at("acc"), 1e-07);
     });

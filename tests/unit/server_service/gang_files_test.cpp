@@ -75,7 +75,7 @@ TEST(GangFilesTest, ANameThatIsTakenIsNotGiven) {
 
     files.put("outputs/n", 0, "x", 1, false);
     files.part("outputs/n", 1);
-    EXPECT_EQ(files.artifact_of("outputs/n.node1", 0), "outputs/n.node1.node0")
+    EXPECT_EQ(files.artifact_of("outputs/n.node1", 0), "outputs/n.node0.node1")
         << "nor is one that was given taken again";
 }
 
@@ -85,7 +85,7 @@ TEST(GangFilesTest, WhatWasStoredIsKnownAgain) {
 
     EXPECT_EQ(files.artifact_of("outputs/m", 1), "outputs/m.node1");
     EXPECT_EQ(files.artifact_of("outputs/m", 0), "outputs/m");
-    EXPECT_EQ(files.artifact_of("outputs/m.node1", 0), "outputs/m.node1.node0");
+    EXPECT_EQ(files.artifact_of("outputs/m.node1", 0), "outputs/m.node0.node1");
 }
 
 TEST(GangFilesTest, TheNodeStandsBeforeTheSuffix) {
