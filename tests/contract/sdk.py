@@ -37,6 +37,13 @@ def user_managed(name, interpreter):
 bare = user_managed("bare", os.environ["BARE_PYTHON"])
 genuine = user_managed("genuine", sys.executable)
 
+def at_its_end(run):
+    """Waits for the run's last status: wait_for_completion() is content with Finalizing, while files still come in."""
+    run.wait_for_completion()
+    while run.get_status() == "Finalizing":
+        time.sleep(0.05)
+    return run.get_status()
+
 def log_of(run):
     run.wait_for_completion()
     return run.get_details_with_logs()["logFiles"]["azureml-logs/70_driver_log.txt"]

@@ -169,9 +169,8 @@ def test_a_whole_datastore_is_given_to_a_run_and_gets_what_it_made(sdk):
                         script_params={"--data": small.as_download()},
                         inputs=[goal.as_upload(path_on_compute="made"), upload])
         run = Experiment(ws, "data-in-a-run").submit(est)
-        run.wait_for_completion()
+        result(status=at_its_end(run))
         goal.download(target_path="back")
-        result(status=run.get_status())
     """)
     assert found["status"] == "Completed"
     assert read_all(sdk.user / "back") == {"new.txt": b"new of 11", "deep/other.txt": b"other"}

@@ -120,9 +120,7 @@ def test_environments_of_images_are_kept_and_the_node_stands_in(sdk):
         image, file, context = [Environment.get(ws, environment.name).docker for environment in made]
         result(image=image.base_image, file=file.base_dockerfile, context=context.build_context.location)
         runs = [Experiment(ws, "images").submit(config(environment=environment)) for environment in made]
-        for run in runs:
-            run.wait_for_completion()
-        result(states=[run.get_status() for run in runs])
+        result(states=[at_its_end(run) for run in runs])
     """)
     assert (found["image"], found["file"]) == ("somewhere/image:1", "FROM scratch\n")
     assert found["context"] == "https://127.0.0.1/x"
