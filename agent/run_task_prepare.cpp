@@ -165,7 +165,7 @@ asio::awaitable<Result<void>> RunTask::prepare_network() {
     if (!chosen) {
         co_return Error(Errc::unavailable, chosen.error().detail());
     }
-    note("the nodes of the run use interface " + describe(chosen->interface) + ": " + chosen->reason);
+    note("between the nodes the run uses interface " + describe(chosen->interface) + ": " + chosen->reason);
     const auto version = co_await find_mpi_version();
     if (!version) {
         co_return version.error();

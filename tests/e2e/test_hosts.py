@@ -121,7 +121,7 @@ def test_the_interface_that_mpi_uses_is_named_in_the_log_of_each_node(hosts, pro
     assert_completed(run)
     for node in run["nodes"]:
         log = preparation_log(hosts, run, node)
-        assert f"MPI between the nodes uses interface eth0 ({hosts.host(node).address})" in log
+        assert f"between the nodes the run uses interface eth0 ({hosts.host(node).address})" in log
         assert "mpirun is that of Open MPI 4." in log
 
 
