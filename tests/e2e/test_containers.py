@@ -10,6 +10,7 @@ import pytest
 
 from cluster import Cluster, is_alive, wait_until
 from engine import BARE_IMAGE, IMAGE, PASSWORD, Engine, NoEngine, Registry, make_image
+from test_process_groups import GLOO, REDUCE
 from test_restarts import counted_lines, log_of
 
 MPI = ["--backend", "mpi"]
@@ -408,3 +409,17 @@ def test_an_engine_that_is_killed_and_comes_back(cluster, engine, project, live_
         row = cluster.wait_for_end(run)
         assert row["status"] == "Failed"
         assert "container" in row["outcome"]["message"] and "outside" in row["outcome"]["message"], row
+
+
+def test_a_process_group_over_two_nodes_meets_inside_of_containers(cluster, project):
+    script = """
+import os
+from reduce import allreduce
+rank = int(os.environ["RANK"])
+print(f"rank {rank}: {allreduce(rank + 1)}, inside: {os.path.exists('/etc/linarite-image')}")
+"""
+    run = cluster.run(project(script, reduce=REDUCE), "train.py", flags=[*GLOO, *IN_IMAGE])
+
+    assert run["status"] == "Completed", run
+    for rank in range(4):
+        assert f"rank {rank}: 10, inside: True" in cluster.driver_log(run["run_id"], rank).decode()
