@@ -108,7 +108,7 @@ Result<void> check_versions(const std::vector<proto::GangMember>& gang) {
     }
     std::string found;
     for (const auto& [version, names] : nodes) {
-        found += (found.empty() ? "" : "; ") + version + " on " + names;
+        found += fmt::format("{}{} on {}", found.empty() ? "" : "; ", version, names);
     }
     return Error(Errc::invalid_argument,
                  "the nodes of the run have different versions of Open MPI, which cannot work together: " + found +

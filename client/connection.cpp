@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <netinet/tcp.h>
 
 #include <algorithm>
 #include <array>
@@ -74,6 +75,9 @@ private:
     bool closed_ = false;
 };
 
+using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
+constexpr int unanswered_ms = 10'000; // so long may what was sent stay unacknowledged
+
 template <class Stream>
 void StreamConnection<Stream>::expire_at(SteadyTime deadline) {
     timer_.expires_at(deadline);
@@ -106,6 +110,9 @@ asio::awaitable<Result<void>> StreamConnection<Stream>::open() {
         tcp::socket& socket = socket_of(stream_);
         error_code ignored;
         socket.close(ignored);
+        socket.open(candidate.endpoint().protocol(), ignored);
+        // else what was on its way when the network went waits long after its return: TCP's pauses double each time
+        socket.set_option(UserTimeout(unanswered_ms), ignored);
         co_await socket.async_connect(candidate.endpoint(), asio::redirect_error(asio::use_awaitable, ec));
         if (!ec) {
             socket.set_option(tcp::no_delay(true), ignored);

@@ -203,11 +203,25 @@ bool failed_before_stop(const EndingContext& context, const std::vector<RankFact
 
 } // namespace
 
+namespace {
+
+/// A daemon is started by a shell, which tells by its own exit code that a signal ended the daemon.
+void see_through_shell(const EndingContext& context, proto::Ending& ending) {
+    const int signal = ending.exit_code - 128;
+    if (context.launch == LaunchKind::mpi && !context.lead && signal > 0 && signal <= SIGSYS) {
+        ending.exit_code = 0;
+        ending.signal = signal;
+    }
+}
+
+} // namespace
+
 proto::Ending make_ending(const EndingContext& context, const ExitFact& fact, const std::vector<RankFact>& ranks) {
     proto::Ending ending;
     ending.started = fact.started;
     ending.exit_code = fact.exit_code;
     ending.signal = fact.signal;
+    see_through_shell(context, ending);
     ending.out_of_memory = fact.out_of_memory;
     ending.timed_out = fact.timed_out;
     ending.stopped = fact.stopped;

