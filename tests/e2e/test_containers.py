@@ -351,6 +351,14 @@ def test_packages_are_installed_for_the_python_of_the_image_once(cluster, engine
     assert "six==1." in lock and "# digest sha256:" in lock
 
 
+def test_packages_that_cannot_be_had_in_an_image_fail_the_run_in_the_solvers_words(cluster, engine, project):
+    run = cluster.run(project("pass"), "train.py", flags=["--image", IMAGE, "--pip", "six==99.0"], deadline=60)
+
+    assert run["status"] == "Failed"
+    assert "six==99.0" in run["outcome"]["message"] and run["outcome"]["code"] == "UserError", run
+    assert f"of image '{IMAGE}'" in cluster.file(run["run_id"], "azureml-logs/20_image_build_log.txt").decode()
+
+
 def test_data_is_read_only_in_a_container(cluster, project, tmp_path):
     (tmp_path / "five").write_text("5")
     cluster.cli("datastore", "upload", "workspaceblobstore", tmp_path / "five", "--to", "numbers/")
