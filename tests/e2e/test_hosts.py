@@ -263,7 +263,7 @@ def test_an_operator_pins_the_interface(odd_pair, tmp_path, job_file, pin):
     assert_completed(run)
     for node in run["nodes"]:
         index = odd_pair.host(node).index
-        assert f"use interface fast0 (10.99.0.{index}): --mpi-interface {pin}" in preparation_log(odd_pair, run, node)
+        assert f"uses interface fast0 (10.99.0.{index}): --mpi-interface {pin}" in preparation_log(odd_pair, run, node)
 
 
 def test_an_address_that_all_hosts_have_is_not_taken_for_the_other_node(odd_pair, tmp_path, job_file):
