@@ -17,9 +17,9 @@ using Condition = store::RunCondition;
 constexpr Millis run_token_life = 24h;
 constexpr std::int64_t largest_page = 500;
 
-// The SDK streams the log of a run only while it sees it alive, and it looks for the first time about a second after the
-// submit: of a quick script it would print nothing. So an end that is this fresh is told as Finalizing to a client's
-// first look, which reads the log then and learns the end from its second.
+// The SDK streams the log of a run only while it sees it alive, and it looks for the first time about a second after
+// the submit: of a quick script it would print nothing. So an end that is this fresh is told as Finalizing to a
+// client's first look, which reads the log then and learns the end from its second.
 constexpr Millis fresh_end = 3s;
 constexpr std::size_t looks_remembered = 10'000;
 
