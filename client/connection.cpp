@@ -75,8 +75,17 @@ private:
     bool closed_ = false;
 };
 
-using UserTimeout = asio::detail::socket_option::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>;
-constexpr int unanswered_ms = 10'000; // so long may what was sent stay unacknowledged
+/// A network that goes takes along what is under way, and TCP's pauses double each time: what was sent, or the answer
+/// to it, would come long after the network is back. The kernel breaks off what is silent for 10 s instead, also if it
+/// is the answer that is missing.
+void notice_silence(tcp::socket& socket) {
+    namespace options = asio::detail::socket_option;
+    error_code ignored; // it works without, only later
+    socket.set_option(options::integer<IPPROTO_TCP, TCP_USER_TIMEOUT>(10'000), ignored);
+    socket.set_option(asio::socket_base::keep_alive(true), ignored);
+    socket.set_option(options::integer<IPPROTO_TCP, TCP_KEEPIDLE>(5), ignored);
+    socket.set_option(options::integer<IPPROTO_TCP, TCP_KEEPINTVL>(2), ignored);
+}
 
 template <class Stream>
 void StreamConnection<Stream>::expire_at(SteadyTime deadline) {
@@ -111,8 +120,7 @@ asio::awaitable<Result<void>> StreamConnection<Stream>::open() {
         error_code ignored;
         socket.close(ignored);
         socket.open(candidate.endpoint().protocol(), ignored);
-        // else what was on its way when the network went waits long after its return: TCP's pauses double each time
-        socket.set_option(UserTimeout(unanswered_ms), ignored);
+        notice_silence(socket);
         co_await socket.async_connect(candidate.endpoint(), asio::redirect_error(asio::use_awaitable, ec));
         if (!ec) {
             socket.set_option(tcp::no_delay(true), ignored);
