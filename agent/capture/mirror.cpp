@@ -142,7 +142,7 @@ asio::awaitable<void> Mirror::Core::pause(Millis span) {
 }
 
 void Mirror::Core::warn_once(const std::string& what) {
-    if (!warned && settings.warn) {
+    if (!stopped && !warned && settings.warn) { // whoever takes it may be gone once we are stopped
         settings.warn("warning: " + what);
     }
     warned = true;
@@ -274,6 +274,7 @@ Mirror::Mirror(asio::any_io_executor executor, asio::thread_pool& pool, std::sha
 
 Mirror::~Mirror() {
     core_->stopped = true;
+    core_->settings.warn = nullptr; // what is under way may end later than our owner
     core_->changed.notify();
 }
 
