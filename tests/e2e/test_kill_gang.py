@@ -1,6 +1,7 @@
 """A short kill_gang (the seed is fixed, so that what fails here fails again), and a host that is gone for good."""
 
 import pytest
+from cluster import wait_until
 from gang_kills import QUICK_DEEDS, Killer, make_work, start_cluster
 from hosts import require_hosts
 
@@ -15,6 +16,10 @@ def three_hosts():
         cluster.stop()
     finally:
         cluster.destroy()
+
+
+def work_on(hosts):
+    return [line for host in hosts for line in host.space.pids().values() if "./work" in line or "mpirun" in line]
 
 
 def test_whatever_is_killed_the_run_ends_as_one(three_hosts, tmp_path):
@@ -32,5 +37,4 @@ def test_whatever_is_killed_the_run_ends_as_one(three_hosts, tmp_path):
     assert row["status"] == "Failed"
     assert row["outcome"]["code"] == "ServiceError", row["outcome"]
     assert "kg3" in row["outcome"]["message"] or "another node" in row["outcome"]["message"]
-    for host in three_hosts.hosts[:2]:
-        assert not [line for line in host.space.pids().values() if "./work" in line or "mpirun" in line]
+    wait_until(lambda: not work_on(three_hosts.hosts[:2]), "what the run had started is ended", 15)
