@@ -49,6 +49,7 @@ struct App::Parts {
     std::function<void(Error)> on_refused;
     std::unique_ptr<Link> link;
 
+    Result<void> open();
     [[nodiscard]] proto::SyncRequest picture() const;
     [[nodiscard]] std::string coordinator_url() const;
     void wanted(proto::SyncAnswer answer);
@@ -265,28 +266,70 @@ fs::path find_shim(const Options& options) {
     return options.shim.empty() ? own_executable().parent_path() / "linarite-shim" : options.shim;
 }
 
-} // namespace
-
-asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, Options options,
-                                                         std::function<void(Error)> on_refused) {
+/// Checks what can be checked beforehand, makes the node's folders, and holds them for this process.
+Result<FileLock> take_folder(Options& options, const fs::path& folder) {
     if (auto known = mpi_interface(options.mpi_interface, ""); !known) {
-        co_return known.error();
+        return known.error();
     }
-    const fs::path folder = options.data.agent(options.name);
     for (const fs::path& part : {folder, folder / "work", folder / "snapshots"}) {
         if (auto made = make_folders(part, 0700); !made) {
-            co_return made.error();
+            return made.error();
         }
     }
     auto lock = FileLock::take(folder / "agent.lock");
     if (!lock) {
-        co_return lock.error().within("node '" + options.name + "' already runs here");
+        return lock.error().within("node '" + options.name + "' already runs here");
     }
     options.shim = find_shim(options);
     std::error_code ec;
     if (!fs::exists(options.shim, ec)) {
-        co_return Error(Errc::not_found,
-                        "'" + options.shim.string() + "' is missing: it belongs beside the linarite program");
+        return Error(Errc::not_found,
+                     "'" + options.shim.string() + "' is missing: it belongs beside the linarite program");
+    }
+    return lock;
+}
+
+} // namespace
+
+/// Listens to the run's shims, and to the coordinator.
+Result<void> App::Parts::open() {
+    const auto interface = context.mpi_interface();
+    if (!interface) {
+        return interface.error();
+    }
+    address = interface->interface.address;
+    spdlog::info("MPI to other hosts: interface={} address={} because=\"{}\"", interface->interface.name, address,
+                 interface->reason);
+    // whatever the policy: an installed SDK wins over it, but needs it to send its last metrics
+    auto dropin = install_dropin(folder);
+    if (!dropin) {
+        return dropin.error();
+    }
+    context.dropin = std::move(*dropin);
+    auto daemons = DaemonSocket::open(executor, folder, [this](const LaunchRequest& request) {
+        if (const auto found = tasks.find(request.run); found != tasks.end()) {
+            found->second->request_daemon(request);
+        }
+    });
+    if (!daemons) {
+        return daemons.error();
+    }
+    context.daemons = std::move(*daemons);
+    link =
+        std::make_unique<Link>(executor, LinkCallbacks{[this] { return coordinator_address(identity, options.data); },
+                                                       [this] { return picture(); },
+                                                       [this](proto::SyncAnswer answer) { wanted(std::move(answer)); },
+                                                       [this](Error error) { on_refused(std::move(error)); }});
+    link->start();
+    return {};
+}
+
+asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, Options options,
+                                                         std::function<void(Error)> on_refused) {
+    const fs::path folder = options.data.agent(options.name);
+    auto lock = take_folder(options, folder);
+    if (!lock) {
+        co_return lock.error();
     }
     auto shared_id = identify_shared_dir(options.shared_dir);
     if (!shared_id) {
@@ -302,37 +345,11 @@ asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, O
     }
     auto parts =
         std::make_unique<Parts>(io, std::move(options), std::move(*lock), std::move(*identity), std::move(*gpus));
-    Parts& all = *parts;
-    const auto interface = all.context.mpi_interface();
-    if (!interface) {
-        co_return interface.error();
+    parts->on_refused = std::move(on_refused);
+    parts->shared_id = std::move(*shared_id);
+    if (auto opened = parts->open(); !opened) {
+        co_return opened.error();
     }
-    all.address = interface->interface.address;
-    spdlog::info("MPI to other hosts: interface={} address={} because=\"{}\"", interface->interface.name, all.address,
-                 interface->reason);
-    all.on_refused = std::move(on_refused);
-    all.shared_id = std::move(*shared_id);
-    // whatever the policy: an installed SDK wins over it, but needs it to send its last metrics
-    auto dropin = install_dropin(folder);
-    if (!dropin) {
-        co_return dropin.error();
-    }
-    all.context.dropin = std::move(*dropin);
-    auto daemons = DaemonSocket::open(all.executor, folder, [&all](const LaunchRequest& request) {
-        if (const auto found = all.tasks.find(request.run); found != all.tasks.end()) {
-            found->second->request_daemon(request);
-        }
-    });
-    if (!daemons) {
-        co_return daemons.error();
-    }
-    all.context.daemons = std::move(*daemons);
-    all.link = std::make_unique<Link>(
-        all.executor, LinkCallbacks{[&all] { return coordinator_address(all.identity, all.options.data); },
-                                    [&all] { return all.picture(); },
-                                    [&all](proto::SyncAnswer answer) { all.wanted(std::move(answer)); },
-                                    [&all](Error error) { all.on_refused(std::move(error)); }});
-    all.link->start();
     co_return std::unique_ptr<App>(new App(std::move(parts)));
 }
 
