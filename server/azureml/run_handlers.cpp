@@ -23,16 +23,30 @@ constexpr std::int64_t largest_page = 500;
 constexpr Millis fresh_end = 3s;
 constexpr std::size_t looks_remembered = 10'000;
 
-/// Whether nobody has seen the run's state before; from now on somebody has.
-bool is_first_look(Api& api, const RunId& run) {
+void note_look(Api& api, const RunId& run) {
     if (api.looked_at.size() >= looks_remembered) {
         api.looked_at.clear();
     }
-    return api.looked_at.insert(run).second;
+    api.looked_at.insert(run);
 }
 
-bool ended_just_now(const Row& row, Time now) {
-    return !row.interactive && core::is_terminal(row.status) && row.ended && now - *row.ended < fresh_end;
+/// Whoever asks for details after this knows the end.
+void note_end_told(Api& api, const Row& row) {
+    if (core::is_terminal(row.status)) {
+        note_look(api, row.id);
+    }
+}
+
+/// The run as it is told to who may not have looked at it yet. That is also who patches it: the SDK does so right after
+/// the submit, and keeps an end that it reads in the answer.
+Row before_first_look(const Api& api, Row row) {
+    const bool fresh = row.ended && api.clock.now() - *row.ended < fresh_end;
+    if (!row.interactive && core::is_terminal(row.status) && fresh && !api.looked_at.contains(row.id)) {
+        row.status = core::RunStatus::finalizing;
+        row.ended.reset();
+        row.outcome.reset();
+    }
+    return row;
 }
 
 asio::awaitable<void> reply_run(Call call, Result<Row> row) {
@@ -41,8 +55,8 @@ asio::awaitable<void> reply_run(Call call, Result<Row> row) {
 
 asio::awaitable<void> get(Call call) {
     auto row = co_await find_run(call, call.parameter("run"));
-    if (row && core::is_terminal(row->status)) {
-        is_first_look(*call.api, row->id); // whoever asks for details later knows the end
+    if (row) {
+        note_end_told(*call.api, *row);
     }
     co_await reply_run(call, std::move(row));
 }
@@ -53,21 +67,21 @@ asio::awaitable<void> patch(Call call) {
         co_return co_await reply_error(call, body.error());
     }
     auto row = co_await put_run(call, call.parameter("run"), *body);
+    if (row) {
+        row = before_first_look(*call.api, std::move(*row));
+    }
     co_await reply_run(call, std::move(row));
 }
 
 asio::awaitable<void> details(Call call) {
-    auto row = co_await find_run(call, call.parameter("run"));
-    if (!row) {
-        co_return co_await reply_error(call, row.error());
+    auto found = co_await find_run(call, call.parameter("run"));
+    if (!found) {
+        co_return co_await reply_error(call, found.error());
     }
-    if (is_first_look(*call.api, row->id) && ended_just_now(*row, call.api->clock.now())) {
-        row->status = core::RunStatus::finalizing;
-        row->ended.reset();
-        row->outcome.reset();
-    }
-    auto files = co_await log_files(call, row->id);
-    co_await reply(call, std::move(files), [&](const Json& found) { return details_dto(call, *row, found); });
+    const Row row = before_first_look(*call.api, std::move(*found));
+    note_look(*call.api, row.id);
+    auto files = co_await log_files(call, row.id);
+    co_await reply(call, std::move(files), [&](const Json& logs) { return details_dto(call, row, logs); });
 }
 
 asio::awaitable<void> event(Call call) {
@@ -188,6 +202,7 @@ asio::awaitable<void> reply_page(Call call, store::RunQuery query) {
         Json values = Json::array();
         for (const Row& row : found) {
             if (static_cast<std::int64_t>(values.size()) < size) {
+                note_end_told(*call.api, row);
                 values.push_back(run_dto(call, row));
             }
         }
@@ -271,7 +286,7 @@ asio::awaitable<void> patch_batch(Call call) {
         auto row = known && !may_write(call, *known) ? Result<Row>(Error(Errc::not_found, "run '" + id + "' not found"))
                                                      : co_await put_run(call, id, each);
         if (row) {
-            done[id] = run_dto(call, *row);
+            done[id] = run_dto(call, before_first_look(*call.api, std::move(*row)));
         } else {
             errors[id] = problem(call, row.error());
         }
