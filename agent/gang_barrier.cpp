@@ -12,7 +12,7 @@ namespace {
 
 constexpr Millis probe_limit{10'000};
 constexpr const char* what_to_do =
-    "MPI needs every node of a run to reach every other: open what is between them (all TCP ports), or say which "
+    "Every node of a run must reach every other: open what is between them (all TCP ports), or say which "
     "interface it is to use with 'linarite agent --mpi-interface NAME'";
 
 /// What a node answers to a probe: nobody else's port says the same.

@@ -19,6 +19,7 @@ constexpr int most_gpus = 1'024;
 
 std::vector<std::string> numbered(int count) {
     std::vector<std::string> out;
+    out.reserve(static_cast<std::size_t>(count));
     for (int at = 0; at < count; ++at) {
         out.push_back(std::to_string(at));
     }
@@ -93,10 +94,24 @@ asio::awaitable<Gpus> ask_nvidia_smi() {
     co_return devices;
 }
 
+/// What CUDA itself makes of its variable: it ends before the first entry that is no device ("-1" hides all).
+std::vector<std::string> visible_devices(const std::string& list) {
+    std::vector<std::string> out;
+    for (std::string& part : parts_of(list)) {
+        if (!is_device(part)) {
+            break;
+        }
+        if (std::ranges::find(out, part) == out.end()) {
+            out.push_back(std::move(part));
+        }
+    }
+    return out;
+}
+
 asio::awaitable<Gpus> look_for_gpus() {
     const auto variables = own_variables();
     if (const auto given = variables.find("CUDA_VISIBLE_DEVICES"); given != variables.end()) {
-        co_return parts_of(given->second);
+        co_return visible_devices(given->second);
     }
     Gpus listed = co_await ask_nvidia_smi();
     if (!listed) {

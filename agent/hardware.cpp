@@ -2,10 +2,6 @@
 
 #include "common/host.hpp"
 
-#include <cctype>
-#include <charconv>
-#include <filesystem>
-
 namespace linarite::agent {
 
 proto::NodeResources find_resources(int slots, int gpus, std::vector<std::string> labels) {

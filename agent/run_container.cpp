@@ -35,6 +35,7 @@ Result<void> check_image(const Image& image, const proto::RunDefinition& definit
 
 void fit_into(const Image& image, LaunchOrder& order) {
     order.contained = true;
+    order.mpirun = image.mpirun;
     const auto zone = order.inherited.find("TZ");
     std::map<std::string, std::string> variables = image.facts.variables;
     if (zone != order.inherited.end()) {

@@ -1,21 +1,12 @@
 #include "agent/run_task.hpp"
 
-#include "agent/capture/data.hpp"
-#include "agent/launch/ending.hpp"
-#include "agent/launch/mpi_plan.hpp"
-#include "agent/launch/run_environment.hpp"
-#include "agent/run_container.hpp"
 #include "agent/task_record.hpp"
 #include "common/files.hpp"
 
-#include <fmt/core.h>
 #include <spdlog/spdlog.h>
-
-#include <fstream>
 
 namespace linarite::agent {
 
-using proto::Ending;
 using proto::Phase;
 using proto::Want;
 
@@ -141,21 +132,21 @@ asio::awaitable<void> RunTask::clear() {
         co_await context_.containers.discard(folders_.state);
     }
     if (const auto record = read_record(folders_.record()); record && !record->shared.empty()) {
-        co_await on_pool(context_.pool, [shared = record->shared] {
-            std::error_code failed;
-            return fs::remove_all(shared, failed);
-        });
+        co_await remove_folder(record->shared);
     }
-    if (context_.trash.put(folders_.root)) {
-        co_return;
+    if (!context_.trash.put(folders_.root)) {
+        co_await remove_folder(folders_.root);
     }
-    auto remove = [root = folders_.root]() -> Result<void> {
+}
+
+asio::awaitable<void> RunTask::remove_folder(fs::path folder) {
+    auto remove = [folder]() -> Result<void> {
         std::error_code failed;
-        fs::remove_all(root, failed);
+        fs::remove_all(folder, failed);
         return failed ? Result<void>(Error(Errc::internal, failed.message())) : Result<void>();
     };
     if (auto removed = co_await on_pool(context_.pool, std::move(remove)); !removed) {
-        spdlog::warn("a run's folder cannot be removed: folder={} cause=\"{}\"", folders_.root.string(),
+        spdlog::warn("a run's folder cannot be removed: folder={} cause=\"{}\"", folder.string(),
                      removed.error().detail());
     }
 }

@@ -48,6 +48,7 @@ public:
 private:
     asio::awaitable<void> live();
     asio::awaitable<void> clear();
+    asio::awaitable<void> remove_folder(fs::path folder);
     asio::awaitable<void> work(bool was_launched);
     asio::awaitable<Result<bool>> prepare_and_launch();
     [[nodiscard]] Result<void> check_size() const;
@@ -64,7 +65,7 @@ private:
     [[nodiscard]] Result<bool> may_launch() const;
     [[nodiscard]] bool knows_peers() const;
     [[nodiscard]] DataReferences data_references();
-    LaunchOrder launch_order();
+    [[nodiscard]] LaunchOrder launch_order() const;
     asio::awaitable<Result<void>> launch();
     asio::awaitable<Result<std::unique_ptr<Supervisor>>> start_supervisor(LaunchOrder order);
     [[nodiscard]] Result<std::unique_ptr<Supervisor>> attach_supervisor();

@@ -1,15 +1,12 @@
 // When a node launches its part of a run, and how.
-#include "agent/launch/mpi_plan.hpp"
-#include "agent/launch/run_environment.hpp"
 #include "agent/run_container.hpp"
 #include "agent/run_task.hpp"
 #include "agent/task_record.hpp"
 #include "common/files.hpp"
 
-#include <fmt/core.h>
 #include <spdlog/spdlog.h>
 
-#include <fstream>
+#include <algorithm>
 
 namespace linarite::agent {
 
@@ -114,7 +111,7 @@ asio::awaitable<bool> RunTask::lease_gpus() {
 
 // ---- launch ---------------------------------------------------------------------------------------------------------
 
-LaunchOrder RunTask::launch_order() {
+LaunchOrder RunTask::launch_order() const {
     LaunchOrder order;
     order.run = desired_.run;
     order.fence = desired_.fence;
@@ -123,13 +120,6 @@ LaunchOrder RunTask::launch_order() {
     order.node_index = desired_.node_index;
     order.gang = desired_.gang;
     order.variables = desired_.variables;
-    if (context_.service_variables) {
-        if (const auto service = context_.service_variables()) {
-            order.variables.insert(service->begin(), service->end());
-        } else {
-            note("the run starts without a way to the service: " + service.error().detail());
-        }
-    }
     order.dropin = context_.dropin;
     order.environment = environment_.variables;
     order.inherited = inherited_variables();
@@ -157,6 +147,13 @@ LaunchOrder RunTask::launch_order() {
 
 asio::awaitable<Result<void>> RunTask::launch() {
     LaunchOrder order = launch_order();
+    if (context_.service_variables) {
+        if (const auto service = context_.service_variables()) {
+            order.variables.insert(service->begin(), service->end());
+        } else {
+            note("the run starts without a way to the service: " + service.error().detail());
+        }
+    }
     if (is_lead() && desired_.gang.size() > 1 && definition_.launch == proto::LaunchKind::mpi) {
         order.launch_socket = context_.daemons->path();
         order.launch_token = context_.daemons->expect(desired_.run, desired_.fence);

@@ -7,14 +7,12 @@
 #include "common/files.hpp"
 
 #include <fmt/core.h>
-#include <spdlog/spdlog.h>
 
 #include <fstream>
 
 namespace linarite::agent {
 
 using proto::Phase;
-using proto::Want;
 
 namespace {
 

@@ -68,7 +68,10 @@ struct Selection {
 
 Result<std::string> rank_log(const Json& run, int rank) {
     const auto definition = proto::parse_run_definition(member(run, "definition"));
-    const auto layout = proto::process_layout(definition ? *definition : proto::RunDefinition());
+    if (!definition) {
+        return definition.error().within("the definition of run '" + text(run, "run_id") + "'");
+    }
+    const auto layout = proto::process_layout(*definition);
     const auto processes = static_cast<int>(layout.size());
     if (rank < 0 || rank >= processes) {
         return Error(Errc::not_found, "run '" + text(run, "run_id") + "' has ranks 0 to " +

@@ -22,12 +22,13 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
 }
 
 Sha256::Sha256(const Sha256& other) : Sha256() {
-    EVP_MD_CTX_copy_ex(context_.get(), other.context_.get());
+    if (EVP_MD_CTX_copy_ex(context_.get(), other.context_.get()) != 1) {
+        throw std::bad_alloc();
+    }
 }
 
 Sha256& Sha256::operator=(const Sha256& other) {
-    EVP_MD_CTX_copy_ex(context_.get(), other.context_.get());
-    return *this;
+    return *this = Sha256(other);
 }
 
 void Sha256::update(std::string_view bytes) {

@@ -420,7 +420,9 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     add_container_options(agent, *daemon);
     agent->add_option("--shared-dir", daemon->shared_dir,
                       "Directory that other nodes see, too: runs work there, and nothing is copied between its nodes");
-    agent->add_option("--max-processes", daemon->max_processes, "MPI ranks that a run may have on this node")
+    agent
+        ->add_option("--max-processes", daemon->max_processes,
+                     "Processes that a run may have on this node; 0 is as many as it asks for")
         ->check(CLI::Range(0, 100'000));
     agent->add_option("--mpi-interface,--address", daemon->mpi_interface,
                       "Interface for MPI to other hosts: its name, address or network, as in 10.0.0.0/8 (default: that "

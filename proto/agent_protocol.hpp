@@ -70,7 +70,7 @@ struct RankEnd {
     [[nodiscard]] bool ok() const { return exit_code == 0 && signal == 0; }
 };
 
-/// How a node takes part in the network of an MPI run over several hosts.
+/// How a node takes part in the network of a run over several hosts.
 struct NodeNetwork {
     std::string interface;    // that MPI uses there
     std::string address;      // of it

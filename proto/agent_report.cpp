@@ -106,7 +106,7 @@ std::optional<NodeNetwork> read_network(JsonReader& of) {
     NodeNetwork network;
     network.interface = in.text("interface");
     network.address = in.text("address");
-    network.port = read_int(in, "port", 0, 65'535, 0);
+    network.port = read_int(in, "port", 0, most_port, 0);
     network.mpi_version = in.text("mpi_version");
     network.reaches_all = in.boolean("reaches_all", false);
     in.refuse_others();

@@ -58,4 +58,27 @@ private:
     std::uint64_t left_ = 0;
 };
 
+/// Feeds the reader: `begin` gets each header, `take` each piece of payload, `end` is called after the last of a frame.
+/// The first of their errors, or of the reader's, ends it.
+template <class Begin, class Take, class End>
+Result<void> read_frames(FrameReader& reader, std::string_view bytes, Begin begin, Take take, End end) {
+    reader.feed(bytes);
+    for (;;) {
+        const auto piece = reader.next();
+        if (!piece) {
+            return piece.error();
+        }
+        if (!*piece) {
+            return {};
+        }
+        Result<void> done = (*piece)->is_header ? begin(reader.header()) : take((*piece)->bytes);
+        if (done && reader.frame_complete()) {
+            done = end();
+        }
+        if (!done) {
+            return done;
+        }
+    }
+}
+
 } // namespace linarite::proto

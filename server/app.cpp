@@ -337,6 +337,7 @@ asio::awaitable<void> App::stop() {
     fs::remove(parts_->options.data.endpoint(), ec);
     parts_->scheduler->stop();
     co_await parts_->server->stop(5s);
+    co_await parts_->process_files->finish();
     co_await parts_->metric_store->flushed();
     co_await parts_->store->flushed();
     parts_->files.join();

@@ -86,6 +86,8 @@ asio::awaitable<Result<void>> CaptureCore::finish(std::shared_ptr<CaptureCore> s
 
 void CaptureCore::stop() {
     stopped_ = true;
+    live_ = false;
+    settings_.warn = nullptr; // what is under way may end later than our owner
     watches_.clear();
     tick_.cancel();
     changed_.notify();

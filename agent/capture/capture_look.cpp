@@ -178,6 +178,7 @@ asio::awaitable<void> CaptureCore::look_at_all(std::shared_ptr<CaptureCore> self
 asio::awaitable<void> CaptureCore::list(std::shared_ptr<CaptureCore> self, std::vector<std::size_t> which, bool final) {
     auto look = [which, trees = self->trees_owned_, most = self->settings_.most_files] {
         std::vector<Listing> out;
+        out.reserve(which.size());
         for (const std::size_t tree : which) {
             out.push_back(list_tree((*trees)[tree], most));
         }
@@ -202,23 +203,26 @@ void CaptureCore::take_listing(std::size_t tree, const Listing& listing, bool fi
         warn_limit();
     }
     for (const FoundFile& found : listing.files) {
-        const FileKey key{tree, found.name};
-        FileState* state = state_of(key);
-        if (state == nullptr || foreign_stamp(tree, *state) == found.stamp) {
-            continue;
-        }
-        if (final) {
-            state->refusals = 0;
-        }
-        const bool told = state->told || !settings_.foreign || tree == 0 || !state->is_text;
-        const bool same = state->last == found.stamp && (!final || told);
-        const bool shows =
-            found.stamp.size > 0 || trees_[tree].manner == Manner::whole || (settings_.foreign && tree > 0);
-        if (final ? !(state->done && same) : !same && shows) {
-            state->done = false;
-            close(key, Closed::unknown);
-            mark(key);
-        }
+        take_found(tree, found, final);
+    }
+}
+
+void CaptureCore::take_found(std::size_t tree, const FoundFile& found, bool final) {
+    const FileKey key{tree, found.name};
+    FileState* state = state_of(key);
+    if (state == nullptr || foreign_stamp(tree, *state) == found.stamp) {
+        return;
+    }
+    if (final) {
+        state->refusals = 0;
+    }
+    const bool told = state->told || !settings_.foreign || tree == 0 || !state->is_text;
+    const bool same = state->last == found.stamp && (!final || told);
+    const bool shows = found.stamp.size > 0 || trees_[tree].manner == Manner::whole || (settings_.foreign && tree > 0);
+    if (final ? !(state->done && same) : !same && shows) {
+        state->done = false;
+        close(key, Closed::unknown);
+        mark(key);
     }
 }
 

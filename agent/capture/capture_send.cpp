@@ -13,11 +13,6 @@ constexpr std::size_t most_frames = 500;                      // in one request
 constexpr std::uint64_t most_bytes = std::uint64_t{8} << 20U; // of small files in one request
 constexpr int most_refusals = 3;
 
-bool is_over(Errc code) {
-    return code == Errc::conflict || code == Errc::gone || code == Errc::not_found || code == Errc::unauthorized ||
-           code == Errc::forbidden;
-}
-
 bool is_fault_of_frame(Errc code) {
     return code == Errc::invalid_argument || code == Errc::too_large;
 }

@@ -86,9 +86,12 @@ std::vector<ForeignFiles::File> files_of_source_tree(const std::vector<RunTree>&
     std::vector<ForeignFiles::File> out;
     for (const RunTree& tree : trees) {
         for (const FoundFile& found : list_tree(tree, std::numeric_limits<std::uint64_t>::max()).files) {
-            const std::string name = tree.prefix + "/" + found.name;
+            const auto name = artifact_name(tree.prefix, found.name);
+            if (!name) {
+                continue; // nor is it sent
+            }
             if (const auto bytes = read_file(tree.base / tree.folder / found.name, found.stamp.size)) {
-                out.push_back({name, sha256_hex(*bytes), found.stamp});
+                out.push_back({*name, sha256_hex(*bytes), found.stamp});
             }
         }
     }

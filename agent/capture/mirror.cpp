@@ -16,11 +16,6 @@ constexpr std::size_t most_files = 500; // in one request
 constexpr std::uint64_t most_bytes = std::uint64_t{8} << 20U;
 constexpr int most_attempts = 5; // for files of which other bytes arrive than were told
 
-bool is_over(Errc code) {
-    return code == Errc::conflict || code == Errc::gone || code == Errc::not_found || code == Errc::unauthorized ||
-           code == Errc::forbidden;
-}
-
 bool is_below(const std::vector<RunTree>& trees, const std::string& path) {
     return std::ranges::any_of(trees, [&](const RunTree& tree) { return path.starts_with(tree.prefix + "/"); });
 }

@@ -109,29 +109,13 @@ Arrivals::Arrivals(fs::path folder, const std::vector<GangFile>& wanted) : folde
 }
 
 Result<void> Arrivals::feed(std::string_view bytes) {
-    reader_.feed(bytes);
-    for (;;) {
-        const auto piece = reader_.next();
-        if (!piece) {
-            return piece.error();
-        }
-        if (!*piece) {
-            return {};
-        }
-        Result<void> done;
-        if ((*piece)->is_header) {
-            done = begin(reader_.header());
-        } else {
-            hash_.update((*piece)->bytes);
-            done = write_all(file_.get(), (*piece)->bytes);
-        }
-        if (done && at_ && reader_.frame_complete()) {
-            done = end();
-        }
-        if (!done) {
-            return done;
-        }
-    }
+    const auto take = [this](std::string_view piece) {
+        hash_.update(piece);
+        return write_all(file_.get(), piece);
+    };
+    return proto::read_frames(
+        reader_, bytes, [this](const proto::FrameHeader& header) { return begin(header); }, take,
+        [this] { return end(); });
 }
 
 Result<void> Arrivals::begin(const proto::FrameHeader& header) {
@@ -163,6 +147,7 @@ Result<void> Arrivals::end() {
 
 std::vector<Arrived> Arrivals::take() {
     std::vector<Arrived> out;
+    out.reserve(arrived_.size());
     for (auto& [place, arrived] : arrived_) {
         out.push_back(std::move(arrived));
     }

@@ -21,29 +21,13 @@ public:
     Assembly(fs::path folder, SnapshotId id) : folder_(std::move(folder)), id_(std::move(id)) {}
 
     Result<void> feed(std::string_view bytes) {
-        reader_.feed(bytes);
-        for (;;) {
-            const auto piece = reader_.next();
-            if (!piece) {
-                return piece.error();
-            }
-            if (!*piece) {
-                return {};
-            }
-            Result<void> done;
-            if ((*piece)->is_header) {
-                done = begin(reader_.header());
-            } else {
-                hash_.update((*piece)->bytes);
-                done = write_all(file_.get(), (*piece)->bytes);
-            }
-            if (done && file_ && reader_.frame_complete()) {
-                done = end();
-            }
-            if (!done) {
-                return done;
-            }
-        }
+        const auto take = [this](std::string_view piece) {
+            hash_.update(piece);
+            return write_all(file_.get(), piece);
+        };
+        return proto::read_frames(
+            reader_, bytes, [this](const proto::FrameHeader& header) { return begin(header); }, take,
+            [this] { return end(); });
     }
 
     Result<void> finish() {

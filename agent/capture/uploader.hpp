@@ -44,6 +44,12 @@ public:
     virtual asio::awaitable<Result<std::optional<LengthConflict>>> send(std::shared_ptr<const Frames> frames) = 0;
 };
 
+/// Whether that error of send() says that the placement is over.
+inline bool is_over(Errc code) {
+    return code == Errc::conflict || code == Errc::gone || code == Errc::not_found || code == Errc::unauthorized ||
+           code == Errc::forbidden;
+}
+
 /// POST /api/v1/agent/runs/{id}/files?fence=N
 std::shared_ptr<Uploader> make_http_uploader(std::shared_ptr<Coordinator> coordinator, const RunId& run, Fence fence);
 

@@ -13,9 +13,9 @@ bool lies_in(const fs::path& path, const fs::path& folder) {
     return in_folder == folder.end();
 }
 
-Json print_limits(const std::vector<ResourceLimit>& limits) {
+Json print_limits(const std::vector<proto::ContainerArguments::Limit>& limits) {
     Json out = Json::array();
-    for (const ResourceLimit& limit : limits) {
+    for (const proto::ContainerArguments::Limit& limit : limits) {
         out.push_back({{"Name", limit.name}, {"Soft", limit.soft}, {"Hard", limit.hard}});
     }
     return out;

@@ -1,6 +1,8 @@
 // agent/container/container_spec.hpp: a container as we want it, and how the engine's API says that.
 #pragma once
 
+#include "proto/container_arguments.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
@@ -20,12 +22,7 @@ struct BindMount {
     bool operator==(const BindMount&) const = default;
 };
 
-struct ResourceLimit {
-    std::string name; // "memlock"
-    std::int64_t soft = 0;
-    std::int64_t hard = 0;
-    bool operator==(const ResourceLimit&) const = default;
-};
+using Labels = std::map<std::string, std::string>;
 
 struct ContainerSpec {
     std::string image;
@@ -33,13 +30,13 @@ struct ContainerSpec {
     std::map<std::string, std::string> variables;
     std::string user; // "1000:1000"
     fs::path folder = "/";
-    std::map<std::string, std::string> labels;
+    Labels labels;
     std::vector<BindMount> mounts;
     std::uint64_t shm_bytes = 0; // 0: the engine's own default
     bool host_ipc = false;
     std::uint64_t memory_bytes = 0; // 0: no limit
     std::int64_t nano_cpus = 0;     // 0: no limit
-    std::vector<ResourceLimit> limits;
+    std::vector<proto::ContainerArguments::Limit> limits;
     bool gpus = false;
 };
 

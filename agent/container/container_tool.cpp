@@ -48,11 +48,11 @@ asio::awaitable<Result<ProcessEnd>> follow(std::shared_ptr<Engine> engine, std::
     if (!read) {
         co_return read.error();
     }
-    const auto facts = co_await engine->inspect(name);
-    if (!facts) {
-        co_return facts.error();
+    const auto exit_code = co_await engine->wait(name); // its output may end before it does
+    if (!exit_code) {
+        co_return exit_code.error();
     }
-    end.exit_code = facts->exit_code;
+    end.exit_code = *exit_code;
     co_return end;
 }
 

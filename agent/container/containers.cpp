@@ -87,7 +87,7 @@ Result<std::shared_ptr<Engine>> Containers::engine() {
     }
     if (!engine_ || engine_->socket() != *socket) {
         engine_ = std::make_shared<Engine>(executor_, *socket);
-        images_ = std::make_unique<Images>(engine_, own_user());
+        images_ = std::make_shared<Images>(engine_, own_user(), Labels{{owner_label, policy_.owner}});
     }
     return engine_;
 }
@@ -101,12 +101,13 @@ asio::awaitable<Result<Image>> Containers::provide(std::string image, LineOut lo
                             "--image-map '" +
                             image + "=none'), or submit with docker switched off");
     }
+    const auto images = images_; // another engine may be found meanwhile
     const auto name = co_await (*found)->introduce();
     if (!name) {
         co_return name.error().within("ImagePullError: image '" + image + "' can't be used");
     }
     log("engine: " + *name);
-    auto provided = co_await images_->provide(image, log, std::move(cancel));
+    auto provided = co_await images->provide(image, log, std::move(cancel));
     if (provided) {
         log("image '" + image + "' is " + provided->digest() + ": " +
             (provided->python.empty() ? std::string("no Python")
@@ -143,9 +144,7 @@ ContainerSpec Containers::make_spec(const ContainerOrder& order, const std::stri
     spec.host_ipc = arguments.host_ipc;
     spec.memory_bytes = tighter(policy_.memory_bytes, arguments.memory_bytes);
     spec.nano_cpus = static_cast<std::int64_t>(tighter(policy_.cpus, arguments.cpus) * 1e9);
-    for (const auto& limit : arguments.limits) {
-        spec.limits.push_back({limit.name, limit.soft, limit.hard});
-    }
+    spec.limits = arguments.limits;
     spec.gpus = order.gpus;
     return spec;
 }

@@ -72,7 +72,7 @@ private:
     asio::any_io_executor executor_;
     ContainerPolicy policy_;
     std::shared_ptr<Engine> engine_;
-    std::unique_ptr<Images> images_;
+    std::shared_ptr<Images> images_; // of the engine
 };
 
 /// The user that the agent runs as, and its runs: "1000:1000".

@@ -142,14 +142,20 @@ asio::awaitable<Result<EngineAnswer>> Engine::call(EngineRequest request, PieceS
     co_return answer;
 }
 
+asio::awaitable<Result<Json>> Engine::ask(EngineRequest request) {
+    const auto answer = co_await call(std::move(request));
+    co_return answer ? object_in(*answer) : Result<Json>(answer.error());
+}
+
+asio::awaitable<Result<void>> Engine::command(EngineRequest request) {
+    const auto answer = co_await call(std::move(request));
+    co_return answer ? Result<void>() : Result<void>(answer.error());
+}
+
 asio::awaitable<Result<ImageFacts>> Engine::find_image(std::string name) {
     EngineRequest request;
     request.target = "/images/" + client::encode_path(name) + "/json";
-    const auto answer = co_await call(std::move(request));
-    if (!answer) {
-        co_return answer.error();
-    }
-    const auto document = object_in(*answer);
+    const auto document = co_await ask(std::move(request));
     if (!document) {
         co_return document.error();
     }
@@ -184,11 +190,7 @@ asio::awaitable<Result<std::string>> Engine::create(std::string name, ContainerS
     request.method = "POST";
     request.target = "/containers/create" + client::encode_query({{"name", name}});
     request.body = proto::print_json(print(spec));
-    const auto answer = co_await call(std::move(request));
-    if (!answer) {
-        co_return answer.error();
-    }
-    const auto document = object_in(*answer);
+    const auto document = co_await ask(std::move(request));
     if (!document) {
         co_return document.error();
     }
@@ -201,18 +203,13 @@ asio::awaitable<Result<void>> Engine::start(std::string name) {
     request.method = "POST";
     request.target = "/containers/" + client::encode_part(name) + "/start";
     request.timeout = std::chrono::minutes(2);
-    const auto answer = co_await call(std::move(request));
-    co_return answer ? Result<void>() : Result<void>(answer.error());
+    co_return co_await command(std::move(request));
 }
 
 asio::awaitable<Result<ContainerFacts>> Engine::inspect(std::string name) {
     EngineRequest request;
     request.target = "/containers/" + client::encode_part(name) + "/json";
-    const auto answer = co_await call(std::move(request));
-    if (!answer) {
-        co_return answer.error();
-    }
-    const auto document = object_in(*answer);
+    const auto document = co_await ask(std::move(request));
     if (!document) {
         co_return document.error();
     }
@@ -229,12 +226,24 @@ asio::awaitable<Result<ContainerFacts>> Engine::inspect(std::string name) {
     co_return facts;
 }
 
+asio::awaitable<Result<int>> Engine::wait(std::string name) {
+    EngineRequest request;
+    request.method = "POST";
+    request.target = "/containers/" + client::encode_part(name) + "/wait";
+    request.timeout = std::chrono::minutes(1);
+    const auto document = co_await ask(std::move(request));
+    if (!document) {
+        co_return document.error();
+    }
+    std::vector<Fault> ignored;
+    co_return static_cast<int>(JsonReader(*document, "", ignored).integer("StatusCode", -1'000'000, 1'000'000, -1));
+}
+
 asio::awaitable<Result<void>> Engine::kill(std::string name, std::string signal) {
     EngineRequest request;
     request.method = "POST";
     request.target = "/containers/" + client::encode_part(name) + "/kill" + client::encode_query({{"signal", signal}});
-    const auto answer = co_await call(std::move(request));
-    co_return answer ? Result<void>() : Result<void>(answer.error());
+    co_return co_await command(std::move(request));
 }
 
 asio::awaitable<Result<void>> Engine::remove(std::string name) {
@@ -242,9 +251,9 @@ asio::awaitable<Result<void>> Engine::remove(std::string name) {
     request.method = "DELETE";
     request.target = "/containers/" + client::encode_part(name) + "?force=1&v=1";
     request.timeout = std::chrono::minutes(1);
-    const auto answer = co_await call(std::move(request));
-    const bool gone = answer || answer.error().code() == Errc::not_found;
-    co_return gone ? Result<void>() : Result<void>(answer.error());
+    const auto done = co_await command(std::move(request));
+    const bool gone = done || done.error().code() == Errc::not_found;
+    co_return gone ? Result<void>() : done;
 }
 
 asio::awaitable<Result<std::vector<ListedContainer>>> Engine::list(std::string label, std::string value) {

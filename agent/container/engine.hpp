@@ -50,7 +50,7 @@ public:
     Engine(asio::any_io_executor executor, fs::path socket);
 
     [[nodiscard]] const fs::path& socket() const { return socket_; }
-    /// "Docker Engine 20.10.24 (API 1.41)". Asked once.
+    /// "Docker Engine 20.10.24 at /var/run/docker.sock". Asked once.
     asio::awaitable<Result<std::string>> introduce();
 
     /// not_found if this node does not have it. Never asks a registry.
@@ -62,6 +62,8 @@ public:
     asio::awaitable<Result<std::string>> create(std::string name, ContainerSpec spec);
     asio::awaitable<Result<void>> start(std::string name);
     asio::awaitable<Result<ContainerFacts>> inspect(std::string name);
+    /// The exit code of one that is about to end; waits for that, for a minute at most.
+    asio::awaitable<Result<int>> wait(std::string name);
     asio::awaitable<Result<void>> kill(std::string name, std::string signal);
     /// With everything that runs in it. One that is not there is removed already.
     asio::awaitable<Result<void>> remove(std::string name);
@@ -72,6 +74,8 @@ public:
 
 private:
     asio::awaitable<Result<EngineAnswer>> call(EngineRequest request, PieceSink sink = {}, CancelToken cancel = {});
+    asio::awaitable<Result<nlohmann::json>> ask(EngineRequest request); // the document that is answered
+    asio::awaitable<Result<void>> command(EngineRequest request);
 
     asio::any_io_executor executor_;
     fs::path socket_;

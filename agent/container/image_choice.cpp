@@ -23,7 +23,7 @@ bool is_azure_image(const std::string& image) {
 }
 
 ImageChoice node_itself(std::string reason) {
-    return {"", std::move(reason), false};
+    return {"", std::move(reason)};
 }
 
 } // namespace
@@ -61,10 +61,8 @@ Result<ImageChoice> choose_image(const proto::ContainerSettings& container, cons
         if (rule != rules.end()) {
             const std::string words =
                 "image '" + image + "' is mapped by this node's operator (" + rule->pattern + ") to ";
-            return ImageChoice{rule->image,
-                               rule->image.empty() ? words + "the node itself: no container"
-                                                   : words + "image '" + rule->image + "'",
-                               true};
+            return ImageChoice{rule->image, rule->image.empty() ? words + "the node itself: no container"
+                                                                : words + "image '" + rule->image + "'"};
         }
     }
     if (is_azure_image(image)) {
@@ -73,7 +71,7 @@ Result<ImageChoice> choose_image(const proto::ContainerSettings& container, cons
                                : "no container: image '" + image + "' is replaced by the node itself" +
                                      (is_framework_image(image) ? ", whose Python must have the framework" : ""));
     }
-    return ImageChoice{image, "container: image '" + image + "', as the run asks for it", false};
+    return ImageChoice{image, "container: image '" + image + "', as the run asks for it"};
 }
 
 } // namespace linarite::agent

@@ -23,7 +23,6 @@ Result<ImageRule> parse_image_rule(std::string_view text);
 struct ImageChoice {
     std::string image;  // "" is the node itself
     std::string reason; // for the build log; "" if there is nothing to say
-    bool mapped = false;
 };
 
 /// The first rule that matches decides. Without one Azure's own base images are the node itself, since what they bring

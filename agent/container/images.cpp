@@ -92,6 +92,7 @@ asio::awaitable<Result<Image>> Images::look_into(std::string name, ImageFacts fa
     spec.image = facts.id;
     spec.argv = {"/bin/sh", "-c", look_script};
     spec.user = user_;
+    spec.labels = labels_;
     image.facts = std::move(facts);
     auto* const found = &image; // awaited below
     auto end = co_await run_in_container(

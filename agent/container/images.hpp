@@ -26,10 +26,12 @@ struct Image {
 /// The images of one node.
 class Images {
 public:
-    Images(std::shared_ptr<Engine> engine, std::string user) : engine_(std::move(engine)), user_(std::move(user)) {}
+    /// Containers that look into an image have the labels.
+    Images(std::shared_ptr<Engine> engine, std::string user, Labels labels)
+        : engine_(std::move(engine)), user_(std::move(user)), labels_(std::move(labels)) {}
 
-    /// Looks here first, and asks the registry only for what is not here. not_found or invalid_argument: it can't be
-    /// had, with the registry's own words; unavailable: the engine is away.
+    /// Looks here first, and asks the registry only for what is not here. invalid_argument: it can't be had, with
+    /// the registry's own words; unavailable: the engine is away; conflict: cancelled.
     asio::awaitable<Result<Image>> provide(std::string name, LineOut log, CancelToken cancel);
 
 private:
@@ -38,6 +40,7 @@ private:
 
     std::shared_ptr<Engine> engine_;
     std::string user_;
+    Labels labels_;
     std::map<std::string, Image> known_; // by id
 };
 

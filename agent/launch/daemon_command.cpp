@@ -107,10 +107,6 @@ Error refused(const std::string& why) {
     return Error(Errc::invalid_argument, "refused to run what mpirun asked for: " + why);
 }
 
-} // namespace
-
-namespace {
-
 /// The daemon's program in a checked command line, after what is set for it.
 std::string daemon_program(const std::string& command) {
     Words words(command);
@@ -144,8 +140,9 @@ std::string localized_daemon_command(const std::string& command, const std::stri
     std::string out;
     for (std::size_t at = 0; at < command.size();) {
         const std::size_t end = at + there.size();
-        const bool whole =
-            end >= command.size() || std::string_view("/:; \"'").find(command[end]) != std::string_view::npos;
+        const bool begins = at == 0 || std::string_view("=:; \"'").find(command[at - 1]) != std::string_view::npos;
+        const bool whole = begins && (end >= command.size() ||
+                                      std::string_view("/:; \"'").find(command[end]) != std::string_view::npos);
         if (command.compare(at, there.size(), there) == 0 && whole) {
             out += here;
             at = end;

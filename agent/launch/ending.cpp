@@ -201,10 +201,6 @@ bool failed_before_stop(const EndingContext& context, const std::vector<RankFact
     return false;
 }
 
-} // namespace
-
-namespace {
-
 /// A daemon is started by a shell, which tells by its own exit code that a signal ended the daemon.
 void see_through_shell(const EndingContext& context, proto::Ending& ending) {
     const int signal = ending.exit_code - 128;

@@ -5,6 +5,7 @@
 #include "fmt/core.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <unistd.h>
 
@@ -51,6 +52,7 @@ Variables node_settings(const LaunchOrder& order) {
     out["HWLOC_COMPONENTS"] = topology_parts;
     if (order.contained) { // engines forbid ranks to read each other's memory
         out["OMPI_MCA_btl_vader_single_copy_mechanism"] = "none";
+        out["OMPI_MCA_smsc"] = "^cma"; // the same since Open MPI 5
     }
     // By name and not by network: names differ from node to node, but each node knows its own, and two hosts that both
     // own a bridge with the same address would wait for each other for ever.
@@ -100,9 +102,10 @@ Variables transport(const LaunchOrder& order) {
 }
 
 bool user_binds(const LaunchOrder& order) {
-    return std::ranges::any_of(order.definition.environment_variables, [](const auto& variable) {
-        return variable.first.starts_with("OMPI_MCA_hwloc_base_binding_policy") ||
-               variable.first.starts_with("OMPI_MCA_rmaps_");
+    constexpr std::array names{"OMPI_MCA_hwloc_base_binding_policy", "OMPI_MCA_rmaps_",
+                               "PRTE_MCA_hwloc_default_binding_policy", "PRTE_MCA_rmaps_"};
+    return std::ranges::any_of(order.definition.environment_variables, [&](const auto& variable) {
+        return std::ranges::any_of(names, [&](const char* name) { return variable.first.starts_with(name); });
     });
 }
 
@@ -146,12 +149,12 @@ void plan_lead(const LaunchOrder& order, Variables& env, LaunchPlan& plan) {
     plan.job.signal_group = false; // mpirun tells the ranks, on all nodes
 }
 
-Result<void> plan_daemon(const LaunchOrder& order, const Variables& env, LaunchPlan& plan) {
-    if (auto checked = check_daemon_command(order.daemon_command); !checked) {
+Result<void> plan_daemon(const LaunchOrder& order, const std::string& mpirun, LaunchPlan& plan) {
+    const std::string command = localized_daemon_command(order.daemon_command, mpirun);
+    if (auto checked = check_daemon_command(command); !checked) {
         return checked;
     }
-    const auto mpirun = find_program(env.at("PATH"), "mpirun");
-    plan.job.argv = {"/bin/sh", "-c", localized_daemon_command(order.daemon_command, mpirun)};
+    plan.job.argv = {"/bin/sh", "-c", command};
     plan.job.out = order.facts_dir / "daemon.log";
     plan.job.limit = Millis(0); // the lead's limit ends all
     return {};
@@ -197,7 +200,8 @@ Result<void> plan_mpi(const LaunchOrder& order, const Variables& env, std::vecto
         launcher_env[name] = value;
     }
     launcher_env["PATH"] += ":" + order.shim.parent_path().string();
-    if (!order.contained && find_program(launcher_env["PATH"], "mpirun").empty()) {
+    const std::string mpirun = order.contained ? order.mpirun : find_program(launcher_env["PATH"], "mpirun");
+    if (mpirun.empty()) {
         return no_mpirun(order.gang[static_cast<std::size_t>(order.node_index)].node.str());
     }
     plan.job.cwd = "/";
@@ -205,7 +209,7 @@ Result<void> plan_mpi(const LaunchOrder& order, const Variables& env, std::vecto
     plan.job.folders.emplace_back(memory_folder(order));
     if (order.node_index == 0) {
         plan_lead(order, launcher_env, plan);
-    } else if (auto planned = plan_daemon(order, launcher_env, plan); !planned) {
+    } else if (auto planned = plan_daemon(order, mpirun, plan); !planned) {
         return planned;
     }
     plan.job.env = std::move(launcher_env);

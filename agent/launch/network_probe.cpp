@@ -78,7 +78,10 @@ asio::awaitable<std::string> try_once(std::shared_ptr<Round> round, ProbeTarget 
     std::string line;
     auto buffer = asio::dynamic_buffer(line, longest_greeting);
     const auto [cut, size] = co_await asio::async_read_until(*socket, buffer, '\n', tuple_awaitable);
-    co_return !cut && line == target.greeting + "\n" ? "" : "another program or host answered there";
+    if (cut && cut != asio::error::eof && cut != asio::error::not_found) { // not_found: it says too much
+        co_return cut == asio::error::operation_aborted ? std::string(no_answer) : cut.message();
+    }
+    co_return line == target.greeting + "\n" ? "" : "another program or host answered there";
 }
 
 asio::awaitable<void> reach(std::shared_ptr<Round> round, ProbeTarget target, std::size_t index) {

@@ -42,6 +42,7 @@ struct LaunchOrder {
     std::optional<std::vector<std::string>> gpus;
     bool gpus_are_shared = false; // other runs of this node have others: the user's own choice does not count
     bool contained = false;       // in a container: programs are those of its image, and inherited its variables
+    std::string mpirun;           // contained: of the image
 };
 
 /// What is to be written and started.

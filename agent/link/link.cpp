@@ -104,7 +104,7 @@ asio::awaitable<Result<void>> Link::State::sync(std::unique_ptr<client::HttpClie
     if (!answer) {
         co_return answer.error();
     }
-    lease = answer->lease;
+    lease = std::max<Millis>(answer->lease, 1s);
     if (!stopped && !answer->unchanged && answer->version >= seen) {
         seen = answer->version;
         callbacks.wanted(std::move(*answer));

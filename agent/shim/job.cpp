@@ -152,7 +152,6 @@ std::string read_rank_job(const std::string& path, RankJob& job) {
     job.bind = flag(document, "bind", job.bind);
     job.log = log_lines(document);
     job.linger = flag(document, "linger", job.linger);
-    job.grace_ms = number(document, "grace_ms", job.grace_ms);
     const auto processes = document.find("processes");
     for (const auto& each : processes != document.end() ? *processes : Json::array()) {
         job.processes.push_back(rank_process(each));

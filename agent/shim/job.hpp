@@ -63,7 +63,6 @@ struct RankJob {
     LogLines log;
     std::vector<RankProcess> processes; // none with MPI, whose launcher says who is who
     bool linger = false;                // services go on until we are told to end: there are workers on other nodes
-    std::int64_t grace_ms = 5'000;      // between TERM and KILL of the others when one failed
 };
 
 /// Reads a job file. Gives "" or what is wrong with it.

@@ -21,6 +21,7 @@ namespace linarite::shim {
 
 namespace {
 
+constexpr std::int64_t grace_ms = 5'000;         // of the others, when one failed
 constexpr std::int64_t service_grace_ms = 1'000; // a parameter server whose workers have ended has nothing to save
 constexpr int cannot_fork = 126;
 
@@ -143,7 +144,7 @@ void Ranks::ended(Child& child, int status) {
                          {"out_of_memory", signal == SIGKILL && !child.killed && oom_kills() > oom_before_}});
     if (!asked && (exit_code != 0 || signal != 0)) {
         failed_ = signal != 0 ? 128 + signal : exit_code;
-        deadline_ = steady_ms() + job_.grace_ms;
+        deadline_ = steady_ms() + grace_ms;
         ask_all();
     }
 }

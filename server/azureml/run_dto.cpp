@@ -2,6 +2,7 @@
 
 #include "server/azureml/artifacts.hpp"
 #include "server/azureml/run_filter.hpp"
+#include "server/service/process_picture.hpp"
 
 namespace linarite::azureml {
 namespace {
@@ -67,6 +68,10 @@ Json properties_of(const store::RunRow& row) {
     Json out = labels(row.properties);
     if (!row.interactive) {
         out.emplace("_azureml.ComputeTargetType", "amlctrain");
+        if (row.node_count * row.processes_per_node > 1) { // service/process_files writes them
+            out.emplace("ProcessInfoFile", service::process_info_file);
+            out.emplace("ProcessStatusFile", service::process_status_file);
+        }
     }
     return out;
 }

@@ -192,10 +192,6 @@ bool is_too_deep(const std::string& text) {
     });
 }
 
-} // namespace
-
-namespace {
-
 Result<RunCondition> parse_filter(const std::string& text, bool of_experiments) {
     if (text.size() > longest_filter || is_too_deep(text)) {
         return Error({Fault{"/filter", "the filter is too long or too deeply nested"}});

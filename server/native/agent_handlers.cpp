@@ -31,11 +31,20 @@ constexpr std::size_t most_wanted = 1'000; // files in one request
 Result<std::uint64_t> parse_number(const Exchange& exchange, const std::string& name, const char* what) {
     const std::string text = query(exchange, name);
     std::uint64_t number = 0;
-    if (text.empty() ||
-        std::from_chars(text.data(), text.data() + text.size(), number).ptr != text.data() + text.size()) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size()) {
         return Error({Fault{"?" + name, what}});
     }
     return number;
+}
+
+/// Who the calling node is to the run of the path, by the fence of the query.
+Result<service::GangPlace> parse_place(const ApiPtr& api, const Exchange& exchange) {
+    const auto fence = parse_number(exchange, "fence", "expected the fence of the placement");
+    if (!fence) {
+        return fence.error();
+    }
+    return api->storage.place_of(RunId(parameter(exchange, "id")), *fence, NodeName(exchange.head().principal.name));
 }
 
 // The body of a 409 says how long the file is here, so that the sender goes on from there.
@@ -48,11 +57,7 @@ asio::awaitable<void> reply_conflict(Exchange& exchange, const Error& error, con
 
 asio::awaitable<void> receive_files(ApiPtr api, Exchange& exchange) {
     const RunId run(parameter(exchange, "id"));
-    const auto fence = parse_number(exchange, "fence", "expected the fence of the placement");
-    if (!fence) {
-        co_return co_await exchange.reply_error(fence.error());
-    }
-    const auto place = api->storage.place_of(run, *fence, NodeName(exchange.head().principal.name));
+    const auto place = parse_place(api, exchange);
     if (!place) {
         co_return co_await exchange.reply_error(place.error());
     }
@@ -77,12 +82,11 @@ asio::awaitable<void> receive_files(ApiPtr api, Exchange& exchange) {
 
 asio::awaitable<void> list_gang_files(ApiPtr api, Exchange& exchange) {
     const RunId run(parameter(exchange, "id"));
-    const auto fence = parse_number(exchange, "fence", "expected the fence of the placement");
     const auto since = parse_number(exchange, "since", "expected the version of the last answer, or 0");
-    if (!fence || !since) {
-        co_return co_await exchange.reply_error(fence ? since.error() : fence.error());
+    if (!since) {
+        co_return co_await exchange.reply_error(since.error());
     }
-    const auto place = api->storage.place_of(run, *fence, NodeName(exchange.head().principal.name));
+    const auto place = parse_place(api, exchange);
     if (!place) {
         co_return co_await exchange.reply_error(place.error());
     }
@@ -124,11 +128,7 @@ Result<std::vector<service::RunStorage::Download::Wanted>> parse_wanted(const Js
 // If a file cannot be read in the middle, the stream is not ended: the agent sees a broken answer, never a short one.
 asio::awaitable<void> send_gang_files(ApiPtr api, Exchange& exchange) {
     const RunId run(parameter(exchange, "id"));
-    const auto fence = parse_number(exchange, "fence", "expected the fence of the placement");
-    if (!fence) {
-        co_return co_await exchange.reply_error(fence.error());
-    }
-    const auto place = api->storage.place_of(run, *fence, NodeName(exchange.head().principal.name));
+    const auto place = parse_place(api, exchange);
     if (!place) {
         co_return co_await exchange.reply_error(place.error());
     }

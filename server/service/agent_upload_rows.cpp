@@ -56,7 +56,11 @@ asio::awaitable<Result<void>> RunStorage::Upload::part() {
         }
         return done && patch.warning ? tables.patch_run(patch) : done;
     };
-    if (auto stored = co_await storage_.store_.write(std::move(write)); !stored) {
+    auto stored = storage_.check_fence(run_, sender_.fence);
+    if (stored) {
+        stored = co_await storage_.store_.write(std::move(write));
+    }
+    if (!stored) {
         gang_->loaded = false;
         co_return stored;
     }
@@ -101,14 +105,9 @@ asio::awaitable<Result<void>> RunStorage::Upload::finish() {
 
 // Gives the version of the gang's files, if any of them is new.
 asio::awaitable<Result<std::uint64_t>> RunStorage::Upload::store_rows() {
-    std::optional<Turn> turn;
-    if (sender_.several_directories) {
-        auto taken = co_await storage_.take_turn(run_, sender_.fence);
-        if (!taken) {
-            co_return taken.error();
-        }
-        turn.emplace(std::move(*taken));
-        gang_ = &turn->gang();
+    const auto turn = co_await join_gang();
+    if (!turn) {
+        co_return turn.error();
     }
     // a growing file gets its row when it is first seen; its later lengths are read from the file itself
     std::vector<store::ArtifactRow> rows;

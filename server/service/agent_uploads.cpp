@@ -18,16 +18,23 @@ RunStorage::Upload::Upload(RunStorage& storage, RunId run, GangPlace sender)
 
 RunStorage::Upload::~Upload() = default;
 
+asio::awaitable<Result<std::optional<RunStorage::Turn>>> RunStorage::Upload::join_gang() {
+    if (!sender_.several_directories) {
+        co_return std::optional<Turn>();
+    }
+    auto turn = co_await storage_.take_turn(run_, sender_.fence);
+    if (!turn) {
+        co_return turn.error();
+    }
+    gang_ = &turn->gang();
+    co_return std::optional<Turn>(std::move(*turn));
+}
+
 asio::awaitable<Result<void>> RunStorage::Upload::feed(std::string_view bytes) {
     reader_.feed(bytes);
-    std::optional<Turn> turn;
-    if (sender_.several_directories) {
-        auto taken = co_await storage_.take_turn(run_, sender_.fence);
-        if (!taken) {
-            co_return taken.error();
-        }
-        turn.emplace(std::move(*taken));
-        gang_ = &turn->gang();
+    const auto turn = co_await join_gang();
+    if (!turn) {
+        co_return turn.error();
     }
     // the loop runs as a whole on the file thread; nothing else touches this upload meanwhile, its owner awaits
     auto work = [this] { return take_pieces(); };

@@ -25,6 +25,9 @@ RunStorage::Turn::~Turn() {
 
 asio::awaitable<Result<RunStorage::Turn>> RunStorage::take_turn(RunId run, Fence fence) {
     std::erase_if(gangs_, [&](const auto& entry) { return !scheduler_.is_active(entry.first); });
+    if (auto allowed = check_fence(run, fence); !allowed) { // the run may have been placed anew since the request came
+        co_return allowed.error();
+    }
     std::shared_ptr<Gang>& known = gangs_[run];
     if (!known || known->fence != fence) {
         known = std::make_shared<Gang>();
@@ -44,6 +47,9 @@ asio::awaitable<Result<RunStorage::Turn>> RunStorage::take_turn(RunId run, Fence
         }
         gang->files = GangFiles(*rows);
         gang->loaded = true;
+    }
+    if (auto allowed = check_fence(run, fence); !allowed) {
+        co_return allowed.error();
     }
     co_return turn;
 }

@@ -25,10 +25,19 @@ void ProcessFiles::show(ProcessPicture picture) {
     if (idle) {
         asio::co_spawn(io_, write_all(run), [this, run](const std::exception_ptr& failure) {
             pending_.erase(run);
+            written_.notify();
             if (failure) {
                 spdlog::error("the processes of a run are no longer written down: run={}", run.str());
             }
         });
+    }
+}
+
+asio::awaitable<void> ProcessFiles::finish() {
+    finishing_ = true;
+    shown_.notify();
+    while (!pending_.empty()) {
+        co_await written_.wait();
     }
 }
 
@@ -52,7 +61,7 @@ asio::awaitable<void> ProcessFiles::write_all(RunId run) {
 // The last picture is not kept waiting.
 asio::awaitable<void> ProcessFiles::gather(RunId run, Millis span) {
     const auto end = std::chrono::steady_clock::now() + span;
-    while (!(pending_[run] && pending_[run]->over)) {
+    while (!finishing_ && !(pending_[run] && pending_[run]->over)) {
         const auto left = std::chrono::duration_cast<Millis>(end - std::chrono::steady_clock::now());
         if (left <= 0ms) {
             break;

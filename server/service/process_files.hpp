@@ -13,7 +13,7 @@
 namespace linarite::service {
 
 /// Writes what it is shown. While a run changes quickly, only the newest picture of each second is written; the last
-/// one always is. Here and not on a node, since no node knows of all processes.
+/// one always is, but for a crash. Here and not on a node, since no node knows of all processes.
 class ProcessFiles {
 public:
     ProcessFiles(asio::io_context& io, RunStorage& storage) : io_(io), storage_(storage) {}
@@ -21,6 +21,8 @@ public:
     ProcessFiles& operator=(const ProcessFiles&) = delete;
 
     void show(ProcessPicture picture);
+    /// Returns when all that was shown is written; nothing is gathered any more.
+    asio::awaitable<void> finish();
 
 private:
     asio::awaitable<void> write_all(RunId run);
@@ -31,6 +33,8 @@ private:
     asio::io_context& io_;
     RunStorage& storage_;
     Signal shown_;
+    Signal written_;
+    bool finishing_ = false;
     std::map<RunId, std::optional<ProcessPicture>> pending_; // of runs that are being written
 };
 

@@ -97,6 +97,8 @@ public:
         [[nodiscard]] std::string artifact() const;
         void declare();
         Error length_error(std::uint64_t length, const std::string& why);
+        /// Our turn, if the run's nodes have several directories: until it is let go, gang_ is ours.
+        asio::awaitable<Result<std::optional<Turn>>> join_gang();
         asio::awaitable<Result<void>> part();
         asio::awaitable<Result<std::uint64_t>> store_rows();
 

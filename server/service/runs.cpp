@@ -2,7 +2,6 @@
 
 #include "common/hash.hpp"
 #include "proto/json_reader.hpp"
-#include "server/service/process_picture.hpp"
 #include "server/service/run_rows.hpp"
 
 #include <algorithm>
@@ -147,10 +146,6 @@ store::RunRow Runs::make_row(const SubmitRequest& request, const proto::RunDefin
     row.workspace = request.workspace;
     row.parent = request.parent;
     row.properties = request.properties;
-    if (proto::process_count(definition) > 1) { // as the service has them; service/process_files writes the files
-        row.properties["ProcessInfoFile"] = process_info_file;
-        row.properties["ProcessStatusFile"] = process_status_file;
-    }
     if (request.keeps_document) {
         row.document = proto::print_json(without_secrets(request.definition));
     }

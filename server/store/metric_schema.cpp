@@ -30,15 +30,30 @@ CREATE TABLE points (
     series   INTEGER NOT NULL REFERENCES series (id),
     sequence INTEGER NOT NULL,
     id       TEXT NOT NULL,    -- the client's: a repeated call stores nothing twice
-    time     INTEGER NOT NULL, -- microseconds, UTC: clients send batches side by side, only this tells their order
+    time     INTEGER NOT NULL,
     step     INTEGER,
     value    REAL,
     data     TEXT,             -- JSON, with bare NaN and Infinity; NULL where value says it all
     PRIMARY KEY (series, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX points_once ON points (series, id);
+
+CREATE VIEW metric_history AS
+SELECT series.run,
+       series.name AS metric,
+       points.step,
+       strftime('%Y-%m-%d %H:%M:%f', points.time / 1000.0, 'unixepoch') AS time_utc,
+       coalesce(points.value, points.data) AS value
+FROM series JOIN points ON points.series = series.id
+ORDER BY series.run, series.id, points.sequence;
+)sql";
+
+// points.time is in microseconds from here on: clients send batches side by side, and only the time tells their order.
+constexpr const char* step_2 = R"sql(
+UPDATE points SET time = time * 1000;
 CREATE INDEX points_by_time ON points (series, time, sequence);
 
+DROP VIEW metric_history;
 CREATE VIEW metric_history AS
 SELECT series.run,
        series.name AS metric,
@@ -49,7 +64,7 @@ FROM series JOIN points ON points.series = series.id
 ORDER BY series.run, series.id, points.time, points.sequence;
 )sql";
 
-constexpr std::array steps{step_1};
+constexpr std::array steps{step_1, step_2};
 
 } // namespace
 

@@ -241,7 +241,6 @@ CREATE TABLE blob_uploads ( -- files that came ahead of the snapshot that names 
     size    INTEGER NOT NULL,
     created INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX blob_uploads_by_age ON blob_uploads (created);
 
 DROP VIEW run_history;
 CREATE VIEW run_history AS
@@ -287,6 +286,8 @@ CREATE TABLE gang_files (
     PRIMARY KEY (run, path, node)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX gang_files_by_sequence ON gang_files (run, sequence);
+
+CREATE INDEX blob_uploads_by_age ON blob_uploads (created);
 )sql";
 
 constexpr std::array steps{step_1, step_2, step_3};

@@ -154,7 +154,7 @@ class Cluster:
             code = self.process.wait(30)
             assert code == 0, f"'up' ended with {code}:\n{self.up_log()}"
             self.process = None
-        wait_until(lambda: not self.survivors(), f"no process of {self.data} is left: {self.survivors()}", 15)
+        wait_until(lambda: not self.survivors(), lambda: f"no process of {self.data} is left: {self.survivors()}", 15)
         assert not (self.data / "endpoint.json").exists(), "endpoint.json is there after a clean stop"
 
     def destroy(self):
@@ -248,7 +248,7 @@ class Cluster:
             assert row["status"] not in TERMINAL, f"wanted {statuses}, but it ended: {json.dumps(row, indent=1)}"
             return None
 
-        return wait_until(there, f"run {run} is {' or '.join(statuses)}; now: {self.show(run)}", deadline)
+        return wait_until(there, lambda: f"run {run} is {' or '.join(statuses)}; now: {self.show(run)}", deadline)
 
     def wait_for_end(self, run, deadline=60):
         return self.wait_for(run, *TERMINAL, deadline=deadline)

@@ -20,8 +20,6 @@ import sys
 import tempfile
 import uuid
 
-import pytest
-
 from cluster import ROOT, Cluster, children, command_line, is_alive, wait_until
 
 COORDINATOR = "10.88.0.1"
@@ -43,6 +41,8 @@ def missing():
 
 
 def require_hosts():
+    import pytest  # only tests skip: benchmarks use these hosts as well
+
     why = missing()
     if why:
         pytest.skip(f"NO RUN OVER SEPARATE HOSTS WAS TESTED: {why}", allow_module_level=True)

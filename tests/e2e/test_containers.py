@@ -60,7 +60,7 @@ def cluster(two_nodes, engine):
     """Idle again after the test, and no container is left."""
     yield two_nodes
     two_nodes.cancel_all()
-    wait_until(lambda: not engine.containers(), f"containers are removed: {engine.containers()}")
+    wait_until(lambda: not engine.containers(), lambda: f"containers are removed: {engine.containers()}")
 
 
 def engine_log(cluster, run):
@@ -87,7 +87,8 @@ open("outputs/count.txt", "w").write(str(n))
 def start_counter(cluster, folder, image=IMAGE):
     run = cluster.submit(folder, "train.py", flags=["--image", image, "--user-managed"])
     cluster.wait_for(run, "Running")
-    wait_until(lambda: len(counted_lines(log_of(cluster, run))) > 50, "the first lines are in the log")
+    where = lambda: f"{cluster.show(run)}\n{log_of(cluster, run)[-300:]}\n{cluster.up_log()[-3000:]}"  # noqa: E731
+    wait_until(lambda: len(counted_lines(log_of(cluster, run))) > 50, lambda: f"the first lines are in the log: {where()}")
     return run
 
 

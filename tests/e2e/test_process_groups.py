@@ -76,16 +76,23 @@ open(f"outputs/rank-{rank}.json", "w").write(json.dumps({name: os.environ[name] 
     assert "azureml-logs/70_mpi_log.txt" not in cluster.files(run["run_id"])
 
 
-def test_the_lead_that_ends_first_does_not_cut_off_the_others(cluster, project):
+def test_the_lead_that_ends_first_does_not_cut_off_the_others(cluster, project, tmp_path):
     """What the other node writes after the lead's processes have ended is kept, too."""
     script = """
-import os, time
+import os, sys, time
 rank = int(os.environ["RANK"])
 if rank == 3:
-    time.sleep(2) # longer than the others take to end
+    while not os.path.exists(sys.argv[1]): time.sleep(0.02)
     open("outputs/late.txt", "w").write("late")
 """
-    run = cluster.run(project(script), "train.py", flags=GLOO)
+    go = tmp_path / "go"
+    submitted = cluster.submit(project(script), "train.py", str(go), flags=GLOO)
+    status = "azureml-logs/process_status.json"
+    wait_until(lambda: status in cluster.files(submitted), "the status of the processes is written")
+    states = lambda: [each["status"] for each in process_files(cluster, submitted)[1]["processes"]]  # noqa: E731
+    wait_until(lambda: states()[:3] == ["Completed"] * 3, lambda: f"the others end: {states()}")
+    go.touch()
+    run = cluster.wait_for_end(submitted)
 
     assert run["status"] == "Completed", run
     assert cluster.file(run["run_id"], "outputs/late.txt") == b"late"

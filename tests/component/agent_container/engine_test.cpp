@@ -150,7 +150,7 @@ TEST_F(EngineTest, APullThatFailsInTheMiddleIsNoSuccess) {
 
 TEST_F(EngineTest, AnImageThatCannotBeHadIsSaidSoByName) {
     const auto found = engine({{"POST /v1.41/images/create", {404, R"({"message":"manifest unknown"})", {}, false}}});
-    Images images(found, "0:0");
+    Images images(found, "0:0", Labels{});
 
     const auto image = test::run(io_, images.provide("team/none:1", [](const std::string&) {}, {}));
 

@@ -41,12 +41,17 @@ TEST(Gpus, WhatIsNoneOfTheFormsIsRefused) {
     }
 }
 
-TEST(Gpus, AutoTakesWhatTheAgentItselfWasGiven) {
-    ::setenv("CUDA_VISIBLE_DEVICES", "1,GPU-77", 1); // NOLINT(concurrency-mt-unsafe): no other thread is there
-    const auto found = find("auto");
-    ::unsetenv("CUDA_VISIBLE_DEVICES"); // NOLINT(concurrency-mt-unsafe)
+TEST(Gpus, AutoTakesWhatTheAgentItselfWasGivenAsCudaReadsIt) {
+    const auto found_with = [](const char* visible) {
+        ::setenv("CUDA_VISIBLE_DEVICES", visible, 1); // NOLINT(concurrency-mt-unsafe): no other thread is there
+        const auto found = find("auto");
+        ::unsetenv("CUDA_VISIBLE_DEVICES"); // NOLINT(concurrency-mt-unsafe)
+        return **found;
+    };
 
-    EXPECT_THAT(**found, ElementsAre("1", "GPU-77"));
+    EXPECT_THAT(found_with("1,GPU-77"), ElementsAre("1", "GPU-77"));
+    EXPECT_THAT(found_with("-1"), IsEmpty());
+    EXPECT_THAT(found_with("2,-1,0"), ElementsAre("2"));
 }
 
 /// What `auto` finds with this in the place of nvidia-smi.

@@ -38,7 +38,7 @@ TEST(ImageChoice, AzuresOwnImagesAreTheNodeItselfUnlessTheyAreMapped) {
 TEST(ImageChoice, TheFirstRuleThatMatchesCounts) {
     EXPECT_EQ(choose_image(asks_for("teams/private/x"), rules)->image, "");
     EXPECT_EQ(choose_image(asks_for("teams/x"), rules)->image, "b:2");
-    EXPECT_TRUE(choose_image(asks_for("teams/x"), rules)->mapped);
+    EXPECT_THAT(choose_image(asks_for("teams/x"), rules)->reason, HasSubstr("is mapped by"));
 }
 
 TEST(ImageChoice, WithDockerSwitchedOffItIsTheNodeItself) {

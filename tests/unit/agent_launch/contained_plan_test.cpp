@@ -24,6 +24,7 @@ LaunchOrder contained() {
     order.facts_dir = "/work/run_1/state";
     order.shim = "/opt/linarite/linarite-shim";
     order.contained = true;
+    order.mpirun = "/opt/image/bin/mpirun";
     return order;
 }
 
@@ -41,6 +42,7 @@ TEST(ContainedPlan, RanksDoNotReadEachOthersMemory) {
     ASSERT_TRUE(plan);
     EXPECT_THAT(plan->job.env, Contains(Pair("OMPI_MCA_btl_vader_single_copy_mechanism", "none")));
     EXPECT_THAT(plan->ranks->env, Contains(Pair("OMPI_MCA_btl_vader_single_copy_mechanism", "none")));
+    EXPECT_THAT(plan->ranks->env, Contains(Pair("OMPI_MCA_smsc", "^cma")));
 }
 
 } // namespace

@@ -165,14 +165,16 @@ TEST(LaunchPlan, RanksAreBoundOnlyWhereTheyHaveCoresAndTheNodeToThemselves) {
 }
 
 TEST(LaunchPlan, TheUsersBindingWins) {
-    auto order = mpi(1, 2);
-    order.owns_cores = true;
-    order.definition.environment_variables = {{"OMPI_MCA_hwloc_base_binding_policy", "core"}};
+    for (const char* name : {"OMPI_MCA_hwloc_base_binding_policy", "PRTE_MCA_hwloc_default_binding_policy"}) {
+        auto order = mpi(1, 2);
+        order.owns_cores = true;
+        order.definition.environment_variables = {{name, "core"}};
 
-    const auto plan = plan_launch(order);
+        const auto plan = plan_launch(order);
 
-    EXPECT_FALSE(plan->ranks->bind);
-    EXPECT_THAT(plan->job.argv, testing::Not(Contains("--bind-to")));
+        EXPECT_FALSE(plan->ranks->bind) << name;
+        EXPECT_THAT(plan->job.argv, testing::Not(Contains("--bind-to"))) << name;
+    }
 }
 
 TEST(LaunchPlan, TheUsersTransportWins) {

@@ -266,6 +266,22 @@ TEST_F(MetricTablesTest, PeopleReadAView) {
               0);
 }
 
+TEST(MetricSchema, TimesOfAnOlderFileBecomeMicroseconds) {
+    SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    ASSERT_TRUE(migrate_up_to(db, metric_schema(), 1));
+    db.exec("INSERT INTO series (run, name, kind, columns, value_column, points) VALUES ('r1', 'acc', 'scalar', "
+            "'{\"acc\":\"double\"}', 'acc', 1)");
+    db.exec("INSERT INTO points (series, sequence, id, time, value) VALUES (1, 1, 'a', 1700000000123, 0.5)");
+
+    ASSERT_TRUE(migrate(db, metric_schema()));
+
+    MetricTables tables(db);
+    const auto found = tables.read(run, "acc", {.order = PointOrder::time, .after_time = PreciseTime::min()});
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->points.at(0).at, from_ms(1'700'000'000'123));
+    EXPECT_EQ(db.execAndGet("SELECT time_utc FROM metric_history").getString(), "2023-11-14 22:13:20.123");
+}
+
 // ---- the store ------------------------------------------------------------------------------------------------------
 
 class MetricStoreTest : public testing::Test {
