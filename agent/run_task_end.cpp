@@ -99,6 +99,7 @@ asio::awaitable<void> RunTask::await_exit() {
         co_return;
     }
     std::vector<RankFact> ranks;
+    ranks.reserve(ranks_.size());
     for (const auto& [rank, each] : ranks_) {
         ranks.push_back(each);
     }

@@ -3,6 +3,7 @@
 #include "agent/shim/facts.hpp"
 #include "agent/shim/job.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <dirent.h>
@@ -88,6 +89,19 @@ std::vector<pid_t> descendants(const std::vector<Process>& all, const std::vecto
                     out.push_back(process.pid);
                 }
             }
+        }
+    }
+    return out;
+}
+
+std::vector<pid_t> shims(pid_t root, const std::string& word) {
+    std::vector<pid_t> out;
+    for (const pid_t pid : descendants(all_processes(), {root})) {
+        const std::string line = slurp("/proc/" + std::to_string(pid) + "/cmdline"); // its words end with a NUL each
+        const std::string program = line.substr(0, line.find('\0'));
+        const std::string rest = line.substr(std::min(program.size() + 1, line.size()));
+        if (program.ends_with("linarite-shim") && rest.substr(0, rest.find('\0')) == word) {
+            out.push_back(pid);
         }
     }
     return out;

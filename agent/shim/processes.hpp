@@ -21,6 +21,9 @@ std::vector<Process> all_processes();
 /// The descendants of `root` among `all`, zombies left out.
 std::vector<pid_t> descendants(const std::vector<Process>& all, const std::vector<pid_t>& roots);
 
+/// Our `linarite-shim WORD` processes among the descendants of `root`.
+std::vector<pid_t> shims(pid_t root, const std::string& word);
+
 /// One pass over all descendants of `root`, at any depth: stops them until no new one turns up, so that a fork loop
 /// cannot outrun it, then kills them. Gives how many there were. The caller is their subreaper, reaps, and repeats
 /// until none is left.

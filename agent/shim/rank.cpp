@@ -19,8 +19,8 @@ namespace linarite::shim {
 
 namespace {
 
-// What Open MPI's daemon sends, it sends to the process group, so the program gets it by itself: here it must only not
-// end us.
+// What our supervisor and Open MPI's daemon send, they send to the process group, so the program gets it by itself:
+// here it must only not end us.
 constexpr std::array outlived{SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGPIPE, SIGALRM};
 
 /// What scripts written for torch's own launcher read, and where Open MPI has it.
@@ -39,10 +39,37 @@ int number_in(const char* name) {
     return static_cast<int>(std::strtol(variable(name).c_str(), nullptr, 10));
 }
 
+volatile sig_atomic_t told_to_end = 0;
+
 void outlive() {
     for (const int signal : outlived) {
-        ::signal(signal, [](int) {}); // a handler, not SIG_IGN: the program must not inherit it
+        // a handler, not SIG_IGN: the program must not inherit it
+        ::signal(signal, [](int which) { told_to_end = told_to_end != 0 || which == SIGTERM ? 1 : 0; });
     }
+}
+
+/// Starts the program; no TERM is lost between us and it. 0 if one came before there was anything that it could end.
+pid_t start_program(const RankJob& job, int log) {
+    sigset_t term{};
+    sigset_t before{};
+    ::sigemptyset(&term);
+    ::sigaddset(&term, SIGTERM);
+    ::sigprocmask(SIG_BLOCK, &term, &before);
+    const pid_t parent = ::getpid();
+    pid_t child = 0;
+    if (told_to_end == 0) {
+        child = ::fork();
+        if (child == 0) {
+            ::signal(SIGTERM, SIG_DFL);
+            ::sigprocmask(SIG_SETMASK, &before, nullptr);
+            become_rank(job, log, parent);
+        }
+    }
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    if (child > 0 && told_to_end != 0) { // perhaps just before it was there
+        ::kill(child, SIGTERM);
+    }
+    return child;
 }
 
 void set_environment(const RankJob& job) {
@@ -103,12 +130,8 @@ int rank() {
     if (job.bind) {
         bind_to_share(number_in("OMPI_COMM_WORLD_LOCAL_RANK"), number_in("OMPI_COMM_WORLD_LOCAL_SIZE"));
     }
-    const pid_t parent = ::getpid();
-    const pid_t child = ::fork();
-    if (child == 0) {
-        become_rank(job, log, parent);
-    }
-    int status = 127 << 8;
+    const pid_t child = start_program(job, log);
+    int status = child == 0 ? SIGTERM : 127 << 8;
     while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;

@@ -8,11 +8,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,19 @@ namespace {
 
 constexpr std::int64_t kill_again_ms = 20; // between two attempts to end a tree that is still there
 constexpr std::int64_t longest_nap_ms = 3'600'000;
+
+/// As the facts say that the ranks of this node have left.
+bool a_rank_failed() {
+    for (const auto& entry : std::filesystem::directory_iterator(".")) {
+        if (entry.path().filename().string().starts_with("rank-")) {
+            const Json fact = Json::parse(slurp(entry.path().string()), nullptr, false);
+            if (fact.is_object() && (fact.value("exit_code", 0) != 0 || fact.value("signal", 0) != 0)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
 
 } // namespace
 
@@ -65,8 +80,12 @@ void Supervision::loop() {
                 wake = wake < 0 ? left : std::min(wake, left);
             }
         }
-        std::array<pollfd, 2> watched{pollfd{signals_, POLLIN, 0}, pollfd{control_, POLLIN, 0}};
+        std::vector<pollfd> watched{{signals_, POLLIN, 0}, {control_, POLLIN, 0}};
+        for (const int handle : awaited_) {
+            watched.push_back({handle, POLLIN, 0});
+        }
         ::poll(watched.data(), watched.size(), static_cast<int>(std::min(wake, longest_nap_ms)));
+        take_ended(watched);
         drain_signals();
         read_control();
         reap();
@@ -107,8 +126,50 @@ void Supervision::ask_to_end(std::int64_t grace_ms) {
     const std::int64_t at = steady_ms() + grace_ms;
     deadline_ = deadline_ ? std::min(*deadline_, at) : at;
     if (!main_gone_ && grace_ms > 0) {
+        tell_to_end();
+    }
+}
+
+/// Ranks of MPI get their TERM from us and at once. mpirun and its daemons would let a second pass before theirs, and
+/// kill the ranks one second after it, whatever their grace.
+void Supervision::tell_to_end() {
+    if (!awaited_.empty()) {
+        return; // told before
+    }
+    const auto ranks = shims(tree_.main, "rank");
+    for (const pid_t rank : ranks) {
+        await(rank);
+        ::kill(-rank, SIGTERM);
+        ::kill(-rank, SIGCONT); // a stopped process would not see it
+    }
+    if (ranks.empty()) {
         ::kill(job_.signal_group ? -tree_.main : tree_.main, SIGTERM);
-        ::kill(job_.signal_group ? -tree_.main : tree_.main, SIGCONT); // a stopped process would not see it
+        ::kill(job_.signal_group ? -tree_.main : tree_.main, SIGCONT);
+        return;
+    }
+    for (const pid_t link : shims(tree_.main, "rsh")) {
+        await(link);
+        linked_ = true;
+    }
+}
+
+void Supervision::await(pid_t pid) {
+    const auto handle = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    if (handle >= 0) {
+        awaited_.push_back(handle);
+    }
+}
+
+/// Once its ranks have ended, and not all of them well, a daemon is of no use any more, and mpirun is not when the
+/// other nodes have ended, too. Both would take seconds to see that.
+void Supervision::take_ended(const std::vector<pollfd>& watched) {
+    for (const pollfd& each : watched) {
+        if (each.revents != 0 && std::erase(awaited_, each.fd) > 0) {
+            ::close(each.fd);
+            if (awaited_.empty() && (linked_ || a_rank_failed())) {
+                deadline_ = steady_ms();
+            }
+        }
     }
 }
 

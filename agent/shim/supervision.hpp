@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <poll.h>
 #include <sys/resource.h>
 #include <utility>
+#include <vector>
 
 namespace linarite::shim {
 
@@ -33,6 +35,9 @@ private:
     void read_control();
     void obey(const char* word);
     void ask_to_end(std::int64_t grace_ms);
+    void tell_to_end();
+    void await(pid_t pid);
+    void take_ended(const std::vector<pollfd>& watched);
     void main_ended(int status, const rusage& used);
     void on_deadline();
     [[nodiscard]] bool over() const;
@@ -47,6 +52,8 @@ private:
     int signals_ = -1;
     int out_ = -1;
     int err_ = -1;
+    std::vector<int> awaited_; // handles of ranks that were told to end, and of mpirun's links to other nodes
+    bool linked_ = false;      // there were such links: mpirun is here
     std::int64_t began_ = steady_ms();
     std::int64_t oom_before_ = oom_kills();
     std::optional<std::int64_t> limit_;    // the run's time is over then

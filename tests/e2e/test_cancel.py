@@ -70,6 +70,30 @@ def test_a_running_mpi_run_ends_on_both_nodes(cluster, project):
     assert processes_with(f"/work/{run}") == {}
 
 
+def test_ranks_of_a_canceled_mpi_run_have_their_whole_grace(cluster, project):
+    """mpirun by itself would kill them a second after their TERM."""
+    script = """
+import os, signal, time
+rank = os.environ["OMPI_COMM_WORLD_RANK"]
+def save(*_):
+    time.sleep(3)  # as long as it takes
+    open("outputs/saved-" + rank, "w").close()
+    raise SystemExit(7)
+signal.signal(signal.SIGTERM, save)
+open("outputs/up-" + rank, "w").close()
+while True: signal.pause()
+"""
+    run = cluster.submit(project(script), "train.py", flags=[*BOTH_NODES, "--processes-per-node", "2"])
+    ranks = range(4)
+    wait_until(lambda: {f"outputs/up-{rank}" for rank in ranks} <= set(cluster.files(run)), "all ranks run")
+
+    cluster.cli("cancel", run)
+
+    assert cluster.wait_for_end(run)["status"] == "Canceled"
+    assert {f"outputs/saved-{rank}" for rank in ranks} <= set(cluster.files(run))
+    assert processes_with(f"/work/{run}") == {}
+
+
 def test_in_finalizing_the_latched_outcome_stands(cluster, project):
     """The second node's agent is stopped, so that its part of a finished run cannot be reported as done."""
     script = """
