@@ -106,7 +106,7 @@ asio::awaitable<void> RunTask::await_exit() {
     proto::Ending ending = make_ending(ending_context(), *fact, ranks);
     if (is_lead() && !ending.ok() && desired_.gang.size() > 1 && definition_.launch == proto::LaunchKind::mpi) {
         co_await await_daemon_ends();
-        ending = merge_endings(ending, desired_.daemon_ends);
+        ending = merge_endings(ending, desired_.daemon_ends, unnamed_signal(ending_context(), *fact));
     }
     end_with(std::move(ending), EndingSource::exit_fact);
     if (!is_lead() && definition_.launch == proto::LaunchKind::mpi && !ending_->ok()) {

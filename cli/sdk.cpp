@@ -58,6 +58,7 @@ int become(const std::vector<std::string>& words, const SdkEnvironment& environm
     }
     std::vector<std::string> copies = words;
     std::vector<char*> arguments;
+    arguments.reserve(copies.size() + 1);
     for (std::string& word : copies) {
         arguments.push_back(word.data());
     }

@@ -24,7 +24,7 @@ Result<proto::Endpoint> read_endpoint(const DataDir& data_dir) {
     if (!document) {
         return document.error().within("read '" + data_dir.endpoint().string() + "'");
     }
-    const Result<proto::Endpoint> endpoint = proto::parse_endpoint(*document);
+    Result<proto::Endpoint> endpoint = proto::parse_endpoint(*document);
     if (!endpoint) {
         return endpoint.error().within("read '" + data_dir.endpoint().string() + "'");
     }

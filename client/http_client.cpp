@@ -90,6 +90,8 @@ struct HttpClient::State {
     asio::awaitable<Result<void>> send_source(Job& job, std::string head);
     asio::awaitable<Result<Response>> receive(Job& job);
     asio::awaitable<Result<Response>> receive_body(Job& job, AnswerReader& reader);
+    asio::awaitable<Result<void>> read_more(Job& job, AnswerReader& reader);
+    asio::awaitable<Result<void>> take_piece(Job& job, Response& response, std::string_view piece);
     void arm(const Job& job) const;
     [[nodiscard]] Error failed(const Job& job, const boost::system::error_code& ec) const;
 };
@@ -222,10 +224,32 @@ asio::awaitable<Result<void>> HttpClient::State::send_source(Job& job, std::stri
     }
 }
 
+asio::awaitable<Result<void>> HttpClient::State::read_more(Job& job, AnswerReader& reader) {
+    arm(job);
+    const IoResult<std::size_t> count = co_await connection->read_some(reader.room());
+    if (!count && !(count.error() == asio::error::eof && reader.ended())) {
+        co_return failed(job, count.error());
+    }
+    reader.arrived(count ? *count : 0);
+    co_return Result<void>();
+}
+
+asio::awaitable<Result<void>> HttpClient::State::take_piece(Job& job, Response& response, std::string_view piece) {
+    const std::size_t limit = job.sink != nullptr ? largest_error : largest_answer;
+    if (job.sink != nullptr && response.status <= 299) {
+        connection->expire_at(SteadyTime::max());
+        co_return co_await (*job.sink)(piece);
+    }
+    if (response.body.size() + piece.size() > limit) {
+        co_return Error(Errc::too_large,
+                        "the answer of " + address.url + " is over " + std::to_string(limit) + " bytes");
+    }
+    response.body.append(piece);
+    co_return Result<void>();
+}
+
 asio::awaitable<Result<Response>> HttpClient::State::receive_body(Job& job, AnswerReader& reader) {
     Response response = reader.take_head();
-    const bool to_sink = job.sink != nullptr && response.status <= 299;
-    const std::size_t limit = job.sink != nullptr ? largest_error : largest_answer;
     for (;;) {
         const Result<std::string_view> piece = reader.next_piece();
         if (!piece) {
@@ -234,26 +258,14 @@ asio::awaitable<Result<Response>> HttpClient::State::receive_body(Job& job, Answ
         if (piece->empty() && reader.complete()) {
             co_return response;
         }
+        Result<void> done;
         if (piece->empty()) {
-            arm(job);
-            const IoResult<std::size_t> count = co_await connection->read_some(reader.room());
-            if (!count && !(count.error() == asio::error::eof && reader.ended())) {
-                co_return failed(job, count.error());
-            }
-            reader.arrived(count ? *count : 0);
-            continue;
-        }
-        if (to_sink) {
-            connection->expire_at(SteadyTime::max());
-            const Result<void> taken = co_await (*job.sink)(*piece);
-            if (!taken) {
-                co_return taken.error();
-            }
-        } else if (response.body.size() + piece->size() > limit) {
-            co_return Error(Errc::too_large,
-                            "the answer of " + address.url + " is over " + std::to_string(limit) + " bytes");
+            done = co_await read_more(job, reader);
         } else {
-            response.body.append(*piece);
+            done = co_await take_piece(job, response, *piece);
+        }
+        if (!done) {
+            co_return done.error();
         }
     }
 }

@@ -94,6 +94,7 @@ private:
             stream_->expires_after(request_.timeout);
         }
         const auto [ec, count] = co_await stream_->async_read_some(reader_.room(), tuple_awaitable);
+        closed_ = ec == asio::error::eof;
         co_return ec ? Result<std::size_t>(failed(ec)) : Result<std::size_t>(count);
     }
 
@@ -130,7 +131,7 @@ private:
                 break;
             }
             const auto count = co_await read_some();
-            if (!count && !cancel_.cancelled() && reader_.ended()) {
+            if (!count && closed_ && reader_.ended()) {
                 break;
             }
             if (!count) {
@@ -158,6 +159,7 @@ private:
     CancelToken cancel_;
     std::shared_ptr<Stream> stream_; // a hook of the token may outlive us for a moment
     client::AnswerReader reader_;
+    bool closed_ = false; // by the engine
     EngineAnswer answer_;
 };
 

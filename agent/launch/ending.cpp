@@ -64,6 +64,18 @@ const RankFact* first_failure(const std::vector<RankFact>& ranks, int named) {
     return first;
 }
 
+/// The rank that ended first of those that this signal ended.
+const RankFact* first_ended_by(const std::vector<RankFact>& ranks, int signal) {
+    const RankFact* first = nullptr;
+    for (const auto& rank : ranks) {
+        if (signal != 0 && !rank.told && rank.signal == signal &&
+            (first == nullptr || rank.ended_us < first->ended_us)) {
+            first = &rank;
+        }
+    }
+    return first;
+}
+
 /// The driver log of a rank.
 fs::path log_of(const EndingContext& context, int rank) {
     const auto at = static_cast<std::size_t>(rank);
@@ -120,14 +132,18 @@ void tell_limit(const EndingContext& context, proto::Ending& ending) {
 }
 
 /// An MPI run's node of which something failed.
-void tell_mpi(const EndingContext& context, const std::vector<RankFact>& ranks, proto::Ending& ending) {
+void tell_mpi(const EndingContext& context, const ExitFact& fact, const std::vector<RankFact>& ranks,
+              proto::Ending& ending) {
     const int named = context.lead ? rank_named_by_mpirun(log_tail(context.output, 60)) : -1;
     const RankFact* failed = first_failure(ranks, named);
     const bool elsewhere = failed != nullptr && named >= 0 && failed->rank != named; // those here ended because of it
     // what kills a launcher makes its ranks fail in any way; and mpirun names the rank if one failed by itself
     const bool killed = named < 0 && ending.signal != 0;
     const bool none_by_itself = named < 0 && context.lead && failed != nullptr && !speaks_for_itself(*failed);
-    if (failed == nullptr || elsewhere || killed || none_by_itself) {
+    const RankFact* alike = none_by_itself ? first_ended_by(ranks, unnamed_signal(context, fact)) : nullptr;
+    if (alike != nullptr) {
+        tell_rank(context, *alike, ending);
+    } else if (failed == nullptr || elsewhere || killed || none_by_itself) {
         tell_launcher(context, named, ending);
     } else {
         tell_rank(context, *failed, ending);
@@ -232,7 +248,7 @@ proto::Ending make_ending(const EndingContext& context, const ExitFact& fact, co
         ending.message = fact.stragglers_killed ? "processes that the run left behind were ended" : "";
     } else if (context.launch == LaunchKind::mpi) {
         ending.stopped = false;
-        tell_mpi(context, ranks, ending);
+        tell_mpi(context, fact, ranks, ending);
     } else if (context.launch != LaunchKind::single) {
         ending.stopped = false;
         tell_group(context, ranks, ending);
@@ -246,9 +262,28 @@ proto::Ending make_ending(const EndingContext& context, const ExitFact& fact, co
     return ending;
 }
 
-proto::Ending merge_endings(const proto::Ending& lead, const std::map<int, proto::Ending>& others) {
+int unnamed_signal(const EndingContext& context, const ExitFact& fact) {
+    const int signal = fact.exit_code - 128;
+    const bool possible = context.launch == LaunchKind::mpi && context.lead && signal > 0 && signal <= SIGSYS;
+    return possible && rank_named_by_mpirun(log_tail(context.output, 60)) < 0 ? signal : 0;
+}
+
+proto::Ending merge_endings(const proto::Ending& lead, const std::map<int, proto::Ending>& others, int signal) {
     if (lead.ok() || lead.timed_out || lead.stopped || !lead.started) {
         return lead;
+    }
+    if (signal != 0) {
+        // clocks tell: what mpirun ended because of that rank, it ended a second later
+        const proto::Ending* first = lead.rank >= 0 ? &lead : nullptr;
+        for (const auto& [node, other] : others) {
+            const bool alike = other.rank >= 0 && other.signal == signal && other.rank_ended_us > 0;
+            if (alike && (first == nullptr || other.rank_ended_us < first->rank_ended_us)) {
+                first = &other;
+            }
+        }
+        if (first != nullptr) {
+            return *first;
+        }
     }
     const proto::Ending* first = nullptr;
     const auto weight = [](const proto::Ending& ending) {

@@ -32,9 +32,13 @@ struct EndingContext {
 /// the last lines; on a node that is not the lead, the daemon's own end counts only if no rank of it failed.
 proto::Ending make_ending(const EndingContext& context, const ExitFact& fact, const std::vector<RankFact>& ranks);
 
+/// The signal that ended the rank that failed first, if mpirun on the lead says no more of that rank than this, by its
+/// own exit code; else 0. It names none that is not through with MPI_Init.
+int unnamed_signal(const EndingContext& context, const ExitFact& fact);
+
 /// The lead's ending of an MPI run with what the other nodes told: if the rank that failed first ran on another node,
-/// its ending is the run's.
-proto::Ending merge_endings(const proto::Ending& lead, const std::map<int, proto::Ending>& others);
+/// its ending is the run's. `signal` is the unnamed_signal().
+proto::Ending merge_endings(const proto::Ending& lead, const std::map<int, proto::Ending>& others, int signal = 0);
 
 /// The ending of a supervisor that was lost.
 proto::Ending lost_ending(const std::string& node, const Error& error);

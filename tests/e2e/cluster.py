@@ -19,16 +19,16 @@ UV_FOLDER = ROOT / "build/tools/bin"
 TERMINAL = ("Completed", "Failed", "Canceled")
 
 
-def wait_until(predicate, what, deadline=30.0):
-    """The first true value of `predicate`, asked every 10 ms; fails with `what` (words, or what gives them) after
-    `deadline` seconds."""
+def wait_until(predicate, what, deadline=30.0, every=0.01):
+    """The first true value of `predicate`, asked `every` so many seconds; fails with `what` (words, or what gives them)
+    after `deadline` seconds."""
     end = time.monotonic() + deadline
     while True:
         value = predicate()
         if value:
             return value
         assert time.monotonic() < end, f"not within {deadline} s: {what() if callable(what) else what}"
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def is_alive(pid):

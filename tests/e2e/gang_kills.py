@@ -16,6 +16,7 @@ HOSTS, RANKS = 3, 6
 LEASE, LOST_AFTER = 6, 20  # seconds, of the coordinator
 END_DEADLINE = 90.0  # from the kill until the run has ended
 CLEAN_DEADLINE = 20.0  # from there (and from the healing of the network) until nothing of it is left
+GLANCE = 0.05  # between two looks at all processes, which cost more than what they wait for
 
 # Works for a second, all ranks in step, and leaves a file that shows whether its rank did all of its work.
 WORK = r"""
@@ -120,9 +121,8 @@ class Killer:
 
     def submit(self):
         run = self.cluster.submit(self.project, flags=["--job", self.project / "job.runconfig"])
-        begun = time.monotonic()
-        wait_until(lambda: Parts(self.cluster).of_a_run() or self.ended(run), "the first program of the run", 60)
-        return run, begun
+        wait_until(lambda: Parts(self.cluster).of_a_run() or self.ended(run), "the first program of the run", 60, GLANCE)
+        return run
 
     def ended(self, run):
         return self.cluster.show(run)["status"] in TERMINAL
@@ -131,7 +131,7 @@ class Killer:
         """How long a run takes that is left alone, from its first program to its last file."""
         spans = []
         for _ in range(2):
-            run, _ = self.submit()
+            run = self.submit()
             first = time.monotonic()
             row = self.cluster.wait_for_end(run)
             assert row["status"] == "Completed", row["outcome"]["message"]
@@ -209,13 +209,13 @@ class Killer:
 
     def round(self, deed):
         counts = self.table[name_of(deed)]
-        run, _ = self.submit()
+        run = self.submit()
         time.sleep(self.dice.uniform(0, self.span))  # the moment is the point, not a state that is waited for
         hit = self.do(deed)
         counts["kills" if hit else "missed"] += 1
         done = time.monotonic()
         try:
-            wait_until(lambda: self.ended(run), "a terminal status", END_DEADLINE)
+            wait_until(lambda: self.ended(run), "a terminal status", END_DEADLINE, GLANCE)
         except AssertionError:
             counts["no end"] += 1
             self.faults.append(f"{name_of(deed)} ({hit}): run {run} did not end: {self.explain(run)}")
@@ -231,7 +231,7 @@ class Killer:
             counts["wrong"] += 1
             self.faults.append(f"{name_of(deed)} ({hit}): run {run}: {wrong}")
         try:
-            wait_until(lambda: not self.left(), "nothing is left", CLEAN_DEADLINE)
+            wait_until(lambda: not self.left(), "nothing is left", CLEAN_DEADLINE, GLANCE)
         except AssertionError:
             counts["left"] += 1
             self.faults.append(f"{name_of(deed)} ({hit}): run {run} left {self.left()}")

@@ -28,7 +28,7 @@ def test_whatever_is_killed_the_run_ends_as_one(three_hosts, tmp_path):
         pass
     assert not killer.faults, killer.report()
 
-    run, _ = killer.submit()
+    run = killer.submit()
     three_hosts.wait_for(run, "Running")
     gone = three_hosts.hosts[2]
     gone.power_off()

@@ -250,6 +250,28 @@ TEST_F(EndingTest, ADaemonThatEndedWellDoesNotHideItsRank) {
     EXPECT_EQ(ending.code, "UserError");
 }
 
+TEST_F(EndingTest, ARankThatDiedBeforeItWasThroughWithMpiInitIsKnownByMpirunsCode) {
+    as_mpi(4);
+    const RankFact early{.rank = 0, .signal = SIGKILL, .ended_us = 1'000};
+    const RankFact late{.rank = 1, .signal = SIGTERM, .ended_us = 1'000'000};
+    const RankFact later{.rank = 1, .signal = SIGKILL, .ended_us = 2'000'000};
+    const int signal = unnamed_signal(context_, fact(128 + SIGKILL));
+
+    const auto here = make_ending(context_, fact(128 + SIGKILL), {early, late});
+    const auto consequence = make_ending(context_, fact(128 + SIGKILL), {later});
+    const auto nothing_here = make_ending(context_, fact(128 + SIGKILL), {late});
+    context_.lead = false;
+    const auto elsewhere = make_ending(context_, fact(0), {RankFact{.rank = 3, .signal = SIGKILL, .ended_us = 500}});
+
+    EXPECT_EQ(signal, SIGKILL);
+    EXPECT_EQ(here.rank, 0);
+    EXPECT_EQ(here.code, "UserError");
+    EXPECT_EQ(merge_endings(consequence, {{1, elsewhere}}, signal).rank, 3);
+    EXPECT_EQ(merge_endings(nothing_here, {{1, elsewhere}}, signal).rank, 3);
+    EXPECT_EQ(nothing_here.rank, -1);
+    EXPECT_EQ(merge_endings(here, {}, signal).rank, 0);
+}
+
 TEST_F(EndingTest, ALostNodeIsTheServicesFault) {
     as_mpi(4);
 
