@@ -117,6 +117,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               coordinator,
               nullptr,
               [this] { link->report(); },
+              [this] { return link->silence(); },
               {},
               [this] { return service_variables(identity, options.data, folder); },
               [this] { return mpi_interface(options.mpi_interface, coordinator_url()); }} {}
@@ -355,6 +356,7 @@ asio::awaitable<Result<std::unique_ptr<App>>> App::start(asio::io_context& io, O
 
 asio::awaitable<void> App::stop() {
     parts_->link->stop();
+    parts_->pool.stop(); // what it has not begun is done by the next agent, as after a kill
     parts_->pool.join();
     co_return;
 }

@@ -1,6 +1,7 @@
 #include "agent/run_task.hpp"
 
 #include "agent/task_record.hpp"
+#include "common/clock.hpp"
 #include "common/files.hpp"
 
 #include <spdlog/spdlog.h>
@@ -22,6 +23,9 @@ void RunTask::start(std::function<void()> on_end) {
                        }
                        on_end();
                    });
+    if (desired_.give_up_after > Millis(0)) {
+        asio::co_spawn(context_.executor, watch_contact(weak_from_this(), context_.executor), asio::detached);
+    }
 }
 
 void RunTask::update(proto::DesiredRun desired) {
@@ -56,7 +60,39 @@ void RunTask::forget() {
 }
 
 bool RunTask::stop_wanted() const {
-    return forgotten_ || desired_.want == Want::stop;
+    return forgotten_ || gave_up() || desired_.want == Want::stop;
+}
+
+const std::string& RunTask::stop_reason() const {
+    return gave_up() ? gave_up_because_ : desired_.stop_reason;
+}
+
+// At most one attempt of a run lives at a time, also where the coordinator is out of reach: it begins another one only
+// after this one has ended itself.
+asio::awaitable<void> RunTask::watch_contact(std::weak_ptr<RunTask> watched, asio::any_io_executor executor) {
+    asio::steady_timer timer(executor);
+    constexpr Millis longest_wait{1'000}; // the timer does not count while the machine is suspended
+    for (;;) {
+        {
+            const auto self = watched.lock();
+            if (!self || self->phase_ >= Phase::exited) {
+                co_return;
+            }
+            const Millis silence = self->context_.silence();
+            if (silence >= self->desired_.give_up_after) {
+                self->gave_up_because_ = "node '" + self->context_.node.str() + "' ended its part: the coordinator " +
+                                         "was not reached for " + format_duration(silence) +
+                                         ", and may begin another attempt";
+                self->note(self->gave_up_because_);
+                spdlog::warn("{}: run={}", self->gave_up_because_, self->run().str());
+                self->cancel_.cancel();
+                self->changed_.notify();
+                co_return;
+            }
+            timer.expires_after(std::min(self->desired_.give_up_after - silence, longest_wait));
+        }
+        co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+    }
 }
 
 proto::RunReport RunTask::report() const {

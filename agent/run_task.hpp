@@ -47,6 +47,9 @@ public:
 
 private:
     asio::awaitable<void> live();
+    static asio::awaitable<void> watch_contact(std::weak_ptr<RunTask> watched, asio::any_io_executor executor);
+    [[nodiscard]] bool gave_up() const { return !gave_up_because_.empty(); }
+    [[nodiscard]] const std::string& stop_reason() const;
     asio::awaitable<void> clear();
     asio::awaitable<void> remove_folder(fs::path folder);
     asio::awaitable<void> work(bool was_launched);
@@ -116,7 +119,8 @@ private:
     std::optional<proto::Ending> ending_;
     std::vector<proto::DaemonRequest> daemons_;
     bool forgotten_ = false;
-    TaskRecord record_; // as on disk
+    std::string gave_up_because_; // the coordinator was not reached; "" if it was
+    TaskRecord record_;           // as on disk
     std::vector<proto::ProcessPlace> layout_;
     std::map<int, RankFact> ranks_; // those of this node that have ended
     std::optional<FileWatcher::Watch> rank_watch_;

@@ -79,7 +79,9 @@ asio::awaitable<void> RunTask::await_exit() {
     while (!*outcome) {
         if (stop_wanted() && !stopping) {
             stopping = true;
-            const Millis grace = forgotten_ ? Millis(0) : desired_.grace;
+            // whoever gave up has to be through before another attempt begins
+            const Millis most = gave_up() ? desired_.give_up_after / 8 : desired_.grace;
+            const Millis grace = forgotten_ ? Millis(0) : std::min(desired_.grace, most);
             set_phase(Phase::launched, "stopping");
             if (auto asked = supervisor_->stop(grace); !asked) {
                 spdlog::warn("a run cannot be asked to stop: run={} cause=\"{}\"", desired_.run.str(),
@@ -134,7 +136,7 @@ EndingContext RunTask::ending_context() const {
     context.launch = definition_.launch;
     context.node_index = desired_.node_index;
     context.lead = is_lead();
-    context.stop_reason = desired_.stop_reason;
+    context.stop_reason = stop_reason();
     context.limit = definition_.max_duration;
     return context;
 }
@@ -210,7 +212,7 @@ void RunTask::end_with_error(const Error& error) {
 void RunTask::end_stopped() {
     proto::Ending ending;
     ending.stopped = true;
-    ending.message = desired_.stop_reason;
+    ending.message = stop_reason();
     end_with(std::move(ending), EndingSource::agent);
 }
 

@@ -46,6 +46,7 @@ struct TaskContext {
     std::shared_ptr<Coordinator> coordinator;
     std::unique_ptr<DaemonSocket> daemons; // set before the first task
     std::function<void()> report;          // tells the coordinator the new picture
+    std::function<Millis()> silence;       // how long the coordinator has not been reached
     fs::path dropin;                       // our azureml module, for PYTHONPATH; "" is none
     /// By which variables a run finds the service.
     std::function<Result<std::map<std::string, std::string>>()> service_variables;

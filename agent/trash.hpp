@@ -27,6 +27,7 @@ public:
 private:
     void remove_later(std::filesystem::path entry);
     std::filesystem::path folder_;
+    std::shared_ptr<std::atomic<bool>> ending_ = std::make_shared<std::atomic<bool>>(false);
     std::shared_ptr<std::atomic<int>> waiting_ = std::make_shared<std::atomic<int>>(0);
     boost::asio::thread_pool remover_{1};
 };

@@ -109,6 +109,7 @@ Json print(const DesiredRun& run) {
              {"want", to_wire(run.want)},
              {"grace_ms", run.grace.count()},
              {"stop_reason", run.stop_reason},
+             {"give_up_after_ms", run.give_up_after.count()},
              {"node_index", run.node_index},
              {"gang", print_list(run.gang)},
              {"daemon_command", run.daemon_command},
@@ -134,6 +135,7 @@ DesiredRun read_desired(JsonReader& in) {
     run.want = read_word(in, "want", wants);
     run.grace = read_ms(in, "grace_ms", run.grace);
     run.stop_reason = in.text("stop_reason");
+    run.give_up_after = read_ms(in, "give_up_after_ms", run.give_up_after);
     run.experiment = in.text("experiment");
     run.snapshot = SnapshotId(in.text("snapshot"));
     if (!run.snapshot.empty() && !is_sha256_hex(run.snapshot.str())) { // names a folder on the node

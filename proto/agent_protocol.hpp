@@ -151,6 +151,9 @@ struct DesiredRun {
     Want want = Want::prepare;
     Millis grace{30'000}; // for `stop`: between TERM and KILL
     std::string stop_reason;
+    /// After so long without the coordinator's answer the agent ends its part by itself, since another attempt may be
+    /// begun soon; 0 is never.
+    Millis give_up_after{0};
     std::string experiment;
     SnapshotId snapshot;
     Json definition; // print_run_definition's form

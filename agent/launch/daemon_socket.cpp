@@ -178,6 +178,10 @@ struct DaemonSocket::State {
         }
     }
 
+    void drop_answers(const RunId& run) {
+        std::erase_if(answers, [&](const auto& entry) { return entry.first.first == run.str(); });
+    }
+
     /// Requests that waited for their run to be expected.
     void take_waiting() {
         const auto now = connections; // a request may lead to anything
@@ -278,6 +282,7 @@ const std::string& DaemonSocket::path() const {
 std::string DaemonSocket::expect(const RunId& run, Fence fence, std::string token) {
     if (token.empty()) {
         token = random_hex(token_bytes);
+        state_->drop_answers(run); // word of an earlier attempt's daemons may have come after its end
     }
     state_->expected[run.str()] = Expected{fence, token};
     asio::post(state_->executor, [state = state_] { state->take_waiting(); }); // the owner is not done yet
@@ -303,7 +308,7 @@ void DaemonSocket::ended(const RunId& run, const std::string& host, int exit_cod
 
 void DaemonSocket::forget(const RunId& run) {
     state_->expected.erase(run.str());
-    std::erase_if(state_->answers, [&](const auto& entry) { return entry.first.first == run.str(); });
+    state_->drop_answers(run);
     boost::system::error_code ignored;
     for (const auto& connection : state_->connections) {
         if (connection->key.first == run.str()) {

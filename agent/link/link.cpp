@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <ctime>
 
 namespace linarite::agent {
 
@@ -18,6 +19,13 @@ namespace {
 constexpr Millis longest_poll = 10s; // a held poll is the heartbeat too: a third of the lease of 30 s
 constexpr Millis first_back_off = 50ms;
 constexpr Millis longest_back_off = 2s;
+
+/// Of the machine's time since it booted, suspended or not.
+Millis uptime() {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return std::chrono::duration_cast<Millis>(std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+}
 
 } // namespace
 
@@ -37,6 +45,7 @@ struct Link::State : std::enable_shared_from_this<Link::State> {
     bool stopped = false;
     Millis lease = 30s; // as the coordinator said last
     bool reachable = true;
+    Millis answered = uptime(); // when the last word that got an answer was sent
 
     asio::awaitable<void> poll_loop();
     asio::awaitable<void> report_loop();
@@ -72,6 +81,10 @@ bool Link::idle() const {
     return state_->reported == state_->changes;
 }
 
+Millis Link::silence() const {
+    return uptime() - state_->answered;
+}
+
 void Link::stop() {
     state_->stopped = true;
     state_->wake.cancel();
@@ -94,6 +107,7 @@ asio::awaitable<Result<void>> Link::State::sync(std::unique_ptr<client::HttpClie
     proto::SyncRequest request = callbacks.picture();
     request.seen = seen;
     request.wait = wait;
+    const Millis sent = uptime();
     const Result<client::Json> body =
         co_await client->call("POST", "/api/v1/agent/sync", proto::print(request), wait + std::min<Millis>(30s, lease));
     if (!body) {
@@ -105,6 +119,7 @@ asio::awaitable<Result<void>> Link::State::sync(std::unique_ptr<client::HttpClie
         co_return answer.error();
     }
     lease = std::max<Millis>(answer->lease, 1s);
+    answered = std::max(answered, sent);
     if (!stopped && !answer->unchanged && answer->version >= seen) {
         seen = answer->version;
         callbacks.wanted(std::move(*answer));

@@ -46,6 +46,9 @@ public:
     void report();
     /// Whether everything that was asked to be reported has been taken by the coordinator.
     [[nodiscard]] bool idle() const;
+    /// Since the last word that the coordinator has answered was sent, or since the link was made. Goes on while the
+    /// machine is suspended.
+    [[nodiscard]] Millis silence() const;
     void stop();
 
 private:

@@ -152,7 +152,13 @@ bool Turn::conclude(Run& run) {
     }
     if (ended->stopped && ended->code.empty()) {
         ended->code = "ServiceError";
-        ended->message = "the run was stopped on node '" + ended->node.str() + "' though nobody had asked for it";
+        if (ended->message.empty()) {
+            ended->message = "the run was stopped on node '" + ended->node.str() + "' though nobody had asked for it";
+        }
+    }
+    if (ended->code == "ServiceError" && run.attempt < run.spec.max_attempts) {
+        give_up(run, ended->node, describe(*ended)); // not the script's fault: it has another attempt
+        return false;
     }
     run.stop_reason = succeeded(*ended) ? "the run has ended on node '" + ended->node.str() + "'"
                                         : "node '" + ended->node.str() + "' failed: " + describe(*ended);

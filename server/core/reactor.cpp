@@ -215,6 +215,7 @@ std::vector<Desired> Reactor::desired(const NodeName& name) const {
         desired.attempt = part->attempt;
         desired.node_index = part->index;
         desired.gang = part->gang;
+        desired.last_attempt = part->owner == nullptr || part->attempt >= part->owner->spec.max_attempts;
         desired.want = part->owner == nullptr ? Want::stop : wanted(*part);
         if (desired.want == Want::stop) {
             desired.stop_reason = part->owner == nullptr ? part->stop_reason : part->owner->stop_reason;

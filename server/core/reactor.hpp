@@ -82,6 +82,7 @@ struct Desired {
     int node_index = 0;
     std::vector<NodeName> gang; // by node index
     std::string stop_reason;
+    bool last_attempt = true; // none is made after this one
 };
 
 // ---- actions: what the shell must do, in this order; all of one call go into one store transaction -----------------

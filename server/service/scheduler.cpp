@@ -344,6 +344,7 @@ proto::DesiredRun Scheduler::describe(const core::Desired& desired, bool brief) 
     out.want = static_cast<proto::Want>(desired.want);
     out.stop_reason = desired.stop_reason;
     out.grace = settings_.stop_grace;
+    out.give_up_after = desired.last_attempt ? Millis(0) : settings_.limits.lost_after * 4 / 5;
     out.node_index = desired.node_index;
     const auto found = brief ? active_.end() : active_.find(desired.run);
     out.host_id = brief ? "" : settings_.host_id;

@@ -92,6 +92,23 @@ TEST_F(DaemonSocketTest, ARequestThatComesBeforeItsRunIsExpectedWaitsForIt) {
     EXPECT_EQ(await(peer.line()), "{\"started\":true}\n");
 }
 
+TEST_F(DaemonSocketTest, ANewLaunchKnowsNothingOfHowTheDaemonsOfTheOneBeforeEnded) {
+    open_socket();
+    socket_->forget(RunId(run_));
+    socket_->ended(RunId(run_), "linarite-w1", 1, "of the attempt before");
+    const std::string token = socket_->expect(RunId(run_), 7);
+    Peer peer(io_, socket_->path());
+
+    peer.send(request(token));
+
+    ASSERT_TRUE(eventually([&] {
+        turn();
+        return requests_.size() == 1;
+    }));
+    socket_->started(RunId(run_), "linarite-w1");
+    EXPECT_EQ(await(peer.line()), "{\"started\":true}\n");
+}
+
 TEST_F(DaemonSocketTest, ARequestThatWaitedIsRefusedIfItsTokenIsWrong) {
     open_socket();
     Peer peer(io_, socket_->path());

@@ -60,6 +60,7 @@ SyncAnswer sample_answer() {
     run.attempt = 2;
     run.want = Want::launch;
     run.grace = 1500ms;
+    run.give_up_after = 48s;
     run.stop_reason = "canceled";
     run.experiment = "digits";
     run.snapshot = SnapshotId(sha);
