@@ -251,7 +251,9 @@ class Sdk:
         script = self._new(ColdScript, text, preamble)
         home = self.folder / f"home-{len(self.scripts)}"
         home.mkdir()
-        command = [self.cluster.binary, "run", PYTHON, script.path, *map(str, arguments)]
+        # entering a mount namespace leads to its root
+        inside = [*self.cluster.prefix, "env", "-C", self.user] if self.cluster.prefix else []
+        command = [*inside, self.cluster.binary, "run", PYTHON, script.path, *map(str, arguments)]
         script.begin(command, self.user, client_variables(self.cluster, home) | (variables or {}))
         return script
 

@@ -263,12 +263,13 @@ class PackageIndex:
 
 
 class HostCluster(Cluster):
-    """A coordinator behind a gateway, and an agent on each host, joined over TLS."""
+    """A coordinator behind a gateway, and an agent on each host, joined over TLS. With `packages` what PackageIndex has
+    can be installed on the hosts."""
 
-    def __init__(self, count, slots=1, flags=(), prefix="zz", agent_flags=()):
+    def __init__(self, count, slots=1, flags=(), prefix="zz", agent_flags=(), packages=True):
         folder = tempfile.mkdtemp(prefix="linarite-hosts-")
         self.network = Network(folder, count, prefix)
-        self.index = PackageIndex(self.network)
+        self.index = PackageIndex(self.network) if packages else None
         inside = self.network.coordinator.entering("net", "uts", "mount")
         flags = ["--listen", f"{COORDINATOR}:8443", *flags]
         environment = {"UV_INDEX_URL": PackageIndex.URL}
@@ -315,10 +316,14 @@ class HostCluster(Cluster):
             if host.agent is not None:
                 code = host.end_agent()
                 assert code == 0, f"the agent of {host.name} ended with {code}:\n{host.agent_log()}"
-        self.index.close()
+        self.close_index()
         super().stop()
 
+    def close_index(self):
+        if self.index is not None:
+            self.index.close()
+
     def destroy(self):
-        self.index.close()
+        self.close_index()
         self.network.destroy()
         super().destroy()
