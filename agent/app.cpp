@@ -107,6 +107,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               options.slots == 1 && !options.shares_host,
               gpus,
               options.max_processes,
+              options.max_log_size,
               environments,
               containers,
               snapshots,

@@ -72,6 +72,7 @@ CaptureSettings RunTask::capture_settings() {
     settings.azureml_logs = folders_.logs;
     settings.work_dir = keeps_directory() ? own_dir() : fs::path();
     settings.outputs = definition_.collect_outputs;
+    settings.largest_log = context_.max_log_size;
     settings.watched_folders = definition_.watched_folders;
     settings.written_from_elsewhere = keeps_directory() && !context_.shared_dir.empty() && desired_.gang.size() > 1;
     settings.warn = [this](const std::string& line) { note(line); };

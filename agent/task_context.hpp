@@ -36,6 +36,7 @@ struct TaskContext {
     bool owns_cores = false; // one slot, and no other local node
     GpuSlots& gpus;
     int max_processes = 0; // of one run on this node; 0: as many as are asked for
+    std::uint64_t max_log_size = 0;
     EnvironmentCache& environments;
     Containers& containers;
     SnapshotCache& snapshots;

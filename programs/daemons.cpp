@@ -50,6 +50,7 @@ struct DaemonOptions {
     std::vector<std::string> image_map;
     std::string container_memory;
     double container_cpus = 0;
+    std::string max_log_size = "10g";
     bool local = false;
     bool shares_host = false;
 };
@@ -103,7 +104,7 @@ Result<server::Options> server_options(const DaemonOptions& daemon, const cli::G
 }
 
 /// What `up` hands on to its agents.
-std::vector<std::string> container_arguments(const DaemonOptions& daemon) {
+std::vector<std::string> run_arguments(const DaemonOptions& daemon) {
     std::vector<std::string> out;
     for (const std::string& rule : daemon.image_map) {
         out.insert(out.end(), {"--image-map", rule});
@@ -114,10 +115,20 @@ std::vector<std::string> container_arguments(const DaemonOptions& daemon) {
     if (daemon.container_cpus > 0) {
         out.insert(out.end(), {"--container-cpus", std::to_string(daemon.container_cpus)});
     }
+    out.insert(out.end(), {"--max-log-size", daemon.max_log_size});
     return out;
 }
 
-Result<agent::Options> read_container_options(const DaemonOptions& daemon) {
+Result<std::uint64_t> read_size(const std::string& option, const std::string& text) {
+    const auto bytes = proto::parse_byte_size(text);
+    if (!bytes || *bytes == 0) {
+        return Error(Errc::invalid_argument,
+                     option + " '" + text + "' is no size: a number with b, k, m or g after it");
+    }
+    return *bytes;
+}
+
+Result<agent::Options> read_run_options(const DaemonOptions& daemon) {
     agent::Options options;
     for (const std::string& text : daemon.image_map) {
         auto rule = agent::parse_image_rule(text);
@@ -127,13 +138,17 @@ Result<agent::Options> read_container_options(const DaemonOptions& daemon) {
         options.images.push_back(std::move(*rule));
     }
     if (!daemon.container_memory.empty()) {
-        const auto bytes = proto::parse_byte_size(daemon.container_memory);
-        if (!bytes || *bytes == 0) {
-            return Error(Errc::invalid_argument, "--container-memory '" + daemon.container_memory +
-                                                     "' is no size: a number with b, k, m or g after it");
+        const auto bytes = read_size("--container-memory", daemon.container_memory);
+        if (!bytes) {
+            return bytes.error();
         }
         options.container_memory = *bytes;
     }
+    const auto log_size = read_size("--max-log-size", daemon.max_log_size);
+    if (!log_size) {
+        return log_size.error();
+    }
+    options.max_log_size = *log_size;
     options.container_cpus = daemon.container_cpus;
     return options;
 }
@@ -254,16 +269,11 @@ int up(const DaemonOptions& daemon, const cli::GlobalOptions& global, bool with_
     }
     std::optional<LocalAgentOptions> local;
     if (with_agents) {
-        if (auto checked = read_container_options(daemon); !checked) {
+        if (auto checked = read_run_options(daemon); !checked) {
             return fail(checked.error());
         }
-        local = LocalAgentOptions{options->data,
-                                  daemon.nodes,
-                                  daemon.slots,
-                                  daemon.log_level,
-                                  daemon.azureml,
-                                  daemon.gpus,
-                                  container_arguments(daemon)};
+        local = LocalAgentOptions{options->data,  daemon.nodes, daemon.slots,         daemon.log_level,
+                                  daemon.azureml, daemon.gpus,  run_arguments(daemon)};
     }
     asio::io_context io(1);
     return run_loop(io, serve(io, std::move(*options), std::move(local)));
@@ -271,11 +281,11 @@ int up(const DaemonOptions& daemon, const cli::GlobalOptions& global, bool with_
 
 int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global) {
     init_log(daemon.log_level);
-    auto with_containers = read_container_options(daemon);
-    if (!with_containers) {
-        return fail(with_containers.error());
+    auto for_runs = read_run_options(daemon);
+    if (!for_runs) {
+        return fail(for_runs.error());
     }
-    agent::Options options = std::move(*with_containers);
+    agent::Options options = std::move(*for_runs);
     options.data = DataDir::find(global.data_dir);
     options.name = daemon.name;
     options.slots = daemon.slots;
@@ -327,7 +337,7 @@ void add_gpus(CLI::App* command, DaemonOptions& daemon) {
         ->capture_default_str();
 }
 
-void add_container_options(CLI::App* command, DaemonOptions& daemon) {
+void add_run_options(CLI::App* command, DaemonOptions& daemon) {
     command
         ->add_option("--image-map", daemon.image_map,
                      "Runs that ask for an image like PATTERN get IMAGE, or with 'none' the node itself without a "
@@ -337,6 +347,11 @@ void add_container_options(CLI::App* command, DaemonOptions& daemon) {
         ->type_name("SIZE");
     command->add_option("--container-cpus", daemon.container_cpus, "Processors of a run's container")
         ->check(CLI::Range(0.01, 100'000.0));
+    command
+        ->add_option("--max-log-size", daemon.max_log_size,
+                     "Longest log of a run that is kept whole; of a longer one the beginning and the end are")
+        ->type_name("SIZE")
+        ->capture_default_str();
 }
 
 // Daemons take --data-dir alone of the options that client commands share.
@@ -389,7 +404,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
         ->capture_default_str();
     add_gpus(up_command, *daemon);
     add_azureml_policy(up_command, *daemon);
-    add_container_options(up_command, *daemon);
+    add_run_options(up_command, *daemon);
     add_server_options(up_command, *daemon);
     add_data_dir(up_command, options);
     up_command->callback(
@@ -417,7 +432,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     agent->add_option("--label", daemon->labels, "A label; target=NAME puts the node into compute target NAME");
     agent->add_option("--env-dir", daemon->environments, "Cache of environments (default: in the agent's directory)");
     add_azureml_policy(agent, *daemon);
-    add_container_options(agent, *daemon);
+    add_run_options(agent, *daemon);
     agent->add_option("--shared-dir", daemon->shared_dir,
                       "Directory that other nodes see, too: runs work there, and nothing is copied between its nodes");
     agent

@@ -39,10 +39,10 @@ struct CaptureSettings {
 
     // Limits and times; tests make them small.
     std::uint64_t most_files = 1'000'000;
-    std::uint64_t largest_log = std::uint64_t{10} << 30U;
-    std::chrono::milliseconds gather{5};           // growth is gathered for so long before it is sent
-    std::chrono::milliseconds open_outputs{5'000}; // an output that stays open is sent anew after this
-    std::chrono::milliseconds first_retry{100};    // doubled up to
+    std::uint64_t largest_log = std::uint64_t{10} << 30U; // of a longer one the beginning and the end are kept
+    std::chrono::milliseconds gather{5};                  // growth is gathered for so long before it is sent
+    std::chrono::milliseconds open_outputs{5'000};        // an output that stays open is sent anew after this
+    std::chrono::milliseconds first_retry{100};           // doubled up to
     std::chrono::milliseconds last_retry{5'000};
 };
 

@@ -243,10 +243,9 @@ void CaptureCore::acknowledge(const Reader& reader, FileState& state) {
         state.known = true;
         state.hash = read.hash;
         state.rewritten = state.rewritten && !read.last;
-        const std::uint64_t wanted = std::min(read.stamp.size, settings_.largest_log);
         if (read.tell_again) {
             again({reader});
-        } else if (!read.last && (reader.order.final || read.after < wanted)) {
+        } else if (!read.last && (reader.order.final || read.after < read.wanted)) {
             dirty_.add(reader.key);
         }
     }

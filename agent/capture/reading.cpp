@@ -64,8 +64,12 @@ public:
         out_.frame.header.path = order.artifact;
         out_.frame.header.executable = (info.st_mode & S_IXUSR) != 0;
         if (order.tree->manner == Manner::growing) {
-            size_ = std::min(size_, largest_log);
+            // whether it will be longer than that is known at the end alone
+            tail_ = std::min(small_read, largest_log / 4);
+            too_long_ = size_ > largest_log;
+            size_ = std::min(size_, order.final && !too_long_ ? largest_log : largest_log - tail_);
         }
+        out_.wanted = size_;
     }
 
     ReadResult run() {
@@ -118,7 +122,7 @@ private:
     Result<void> read_log() {
         const bool replaced = order_.last && order_.last->inode != out_.stamp.inode;
         out_.rewritten = order_.rewritten || size_ < order_.sent || replaced || has_other_bytes();
-        if ((order_.final && (out_.rewritten || order_.sent == 0)) || (closed_ && out_.rewritten)) {
+        if ((order_.final && (out_.rewritten || (order_.sent == 0 && !too_long_))) || (closed_ && out_.rewritten)) {
             return read_whole();
         }
         if (out_.rewritten) {
@@ -128,6 +132,9 @@ private:
             return ask_where_to_begin();
         }
         const std::uint64_t left = size_ - order_.sent;
+        if (order_.final && too_long_) {
+            return left > 0 ? read_more(left) : read_cut_end();
+        }
         return order_.final && left <= small_read ? read_end(left) : read_more(left);
     }
 
@@ -199,6 +206,27 @@ private:
         return {};
     }
 
+    // What is in the middle is left out, since the end tells most.
+    Result<void> read_cut_end() {
+        const auto hash = hash_state(fd_.get(), size_);
+        if (!hash) {
+            return hash.error();
+        }
+        const auto tail = read_range(fd_.get(), out_.stamp.size - tail_, tail_);
+        if (!tail) {
+            return tail.error();
+        }
+        const std::uint64_t size = out_.stamp.size;
+        std::string end = "\n[linarite: this log has " + std::to_string(size) + " bytes, of which the first " +
+                          std::to_string(size_) + " and the last " + std::to_string(tail_) +
+                          " are kept: " + std::to_string(size - size_ - tail_) + " are left out here]\n" + *tail;
+        (*hash)->update(end);
+        append(std::move(end));
+        out_.frame.header.sha256 = (*hash)->hex();
+        out_.last = true;
+        return {};
+    }
+
     Result<void> read_whole() {
         auto& header = out_.frame.header;
         if (size_ <= small_read) {
@@ -234,7 +262,9 @@ private:
 
     const ReadOrder& order_;
     UniqueFd fd_;
-    std::uint64_t size_;
+    std::uint64_t size_;     // as much as is read from its beginning
+    std::uint64_t tail_ = 0; // what is kept of the end of one that is too long
+    bool too_long_ = false;
     bool closed_ = false;
     ReadResult out_;
 };

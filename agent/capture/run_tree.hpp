@@ -92,6 +92,7 @@ struct ReadResult {
     OutgoingFrame frame;
     Stamp stamp;
     std::uint64_t after = 0;            // growing: what the coordinator has when it took the frame
+    std::uint64_t wanted = 0;           // growing: what the coordinator is to have of the file as it is now
     bool last = false;                  // the file is complete with this frame
     bool rewritten = false;             // growing: shorter than what was sent, or other bytes, or another file
     bool tell_again = false;            // it is closed, but this frame is not all of it
@@ -108,7 +109,8 @@ std::optional<bool> has_writer(int fd);
 
 Stamp stamp_of(const struct stat& info);
 
-/// Reads what the order asks for. Blocking.
+/// Reads what the order asks for. Of a log that is longer than `largest_log` its last frame leaves out the middle and
+/// says so. Blocking.
 ReadResult read_file_for(const ReadOrder& order, std::uint64_t largest_log);
 
 } // namespace linarite::agent

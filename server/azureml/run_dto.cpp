@@ -30,7 +30,7 @@ Json labels(const store::Labels& labels) {
 // What went wrong, as the services say it: whose fault it is, and the message with exit code, rank, node and last
 // lines that the outcome has.
 Json error_of(const store::RunRow& row) {
-    const Json told = parsed(row.error);
+    Json told = parsed(row.error);
     const bool failed = row.status == core::RunStatus::failed;
     if (row.interactive || !row.outcome || row.outcome->message.empty()) {
         return failed && told.is_null() ? error_body("ServiceError", row.reason, row.changed) : told;
@@ -51,7 +51,7 @@ Json definition_of(const store::RunRow& row) {
     if (row.interactive) {
         return nullptr;
     }
-    const Json understood = parsed(row.definition);
+    Json understood = parsed(row.definition);
     Json document = parsed(row.document);
     if (!document.is_object()) {
         return understood;

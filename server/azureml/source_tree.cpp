@@ -33,7 +33,9 @@ Result<void> collect(const Json& node, const std::string& path, int depth, // NO
             return bad("'" + path + name + "' is not a node of a tree");
         }
         if (text_in(child, "type") == "Directory") {
-            if (auto below = collect(child, path + name + "/", depth + 1, into); !below) {
+            std::string folder = path;
+            folder.append(name).append("/");
+            if (auto below = collect(child, folder, depth + 1, into); !below) {
                 return below;
             }
             continue;

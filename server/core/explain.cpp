@@ -80,6 +80,7 @@ PoolCensus take_census(const Board& board, const Pool& pool) {
 
 std::string describe_busy(const PoolCensus& census, Time now) {
     std::vector<std::string> runs;
+    runs.reserve(census.busy_runs.size());
     for (const auto& [key, leftover] : census.busy_runs) {
         runs.push_back(quoted(key.second.str()) + " (" + (leftover ? "being stopped, " : "") +
                        format_duration(now - key.first) + ")");
@@ -94,6 +95,7 @@ std::string describe_down(const PoolCensus& census, Time now) {
         return "1 is down since " + clock_time(census.down.front().first, now);
     }
     std::vector<std::string> items;
+    items.reserve(census.down.size());
     for (const auto& [since, name] : census.down) {
         items.push_back(quoted(name.str()) + " since " + clock_time(since, now));
     }

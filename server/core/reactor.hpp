@@ -179,7 +179,7 @@ public:
     /// again; runs on nodes keep their slots and wait for their agents, which have one lease from `now` to speak up.
     /// Nothing is placed on a node before its first report(): it may have something left of a run that was given up.
     void restore_node(NodeSpec spec, bool drained, Time now);
-    void restore_run(StoredRun run, Time now);
+    void restore_run(StoredRun stored, Time now);
 
     /// A committed NotStarted run enters: NotStarted -> Queued, and onto nodes at once if there is room.
     /// invalid_argument with faults for "/target" and "/nodeCount" if the pool can never hold it, resource_exhausted if

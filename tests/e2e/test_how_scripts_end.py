@@ -256,3 +256,20 @@ def remove_group(group):
     except OSError:
         return not group.exists()
     return True
+
+
+def test_a_log_that_is_too_long_keeps_its_beginning_and_its_end(new_cluster, project):
+    cluster = new_cluster(nodes=1, flags=["--max-log-size", "100k"])
+    run = cluster.run(project("for n in range(100000): print('line', n)\nprint('the last word')"), "train.py")
+
+    assert run["status"] == "Completed", run
+    lines = cluster.driver_log(run["run_id"]).decode().splitlines()
+    assert len("\n".join(lines)) < 110_000
+    assert "line 0" in lines and "line 99999" in lines and "the last word" in lines and "line 50000" not in lines
+    assert any(line.startswith("[linarite: this log has") and "left out here" in line for line in lines)
+
+
+def test_a_size_that_is_none_is_refused(cluster):
+    refused = cluster.cli("agent", "--max-log-size", "lots", code=None)
+
+    assert refused.returncode != 0 and "--max-log-size 'lots' is no size" in refused.stderr

@@ -463,15 +463,48 @@ TEST_F(CaptureTest, FilesOverTheLimitAreLeftOutWithOneWarning) {
     EXPECT_THAT(warnings, ElementsAre(HasSubstr("over 5 files")));
 }
 
-TEST_F(CaptureTest, ALogOverTheLimitIsCut) {
-    settings.largest_log = 10;
+constexpr const char* cut_log = "0123456789ab\n[linarite: this log has 36 bytes, of which the first 12 and the last 4 "
+                                "are kept: 20 are left out here]\nwxyz";
+
+TEST_F(CaptureTest, ALogOverTheLimitIsCutInTheMiddleWithAWordAboutIt) {
+    settings.largest_log = 16;
+    begin();
+    scratch.write(driver, "0123456789abcdefghijklmnopqrstuvwxyz");
+    ASSERT_TRUE(until([&] { return !bytes(driver).empty(); }));
+
+    ASSERT_TRUE(finish());
+
+    expect_complete(driver, cut_log);
+}
+
+TEST_F(CaptureTest, ALogThatIsTooLongIsCutAlsoIfNothingOfItWasSentBefore) {
+    settings.largest_log = 16;
+    scratch.write(driver, "0123456789abcdefghijklmnopqrstuvwxyz");
+
+    ASSERT_TRUE(finish());
+
+    expect_complete(driver, cut_log);
+}
+
+TEST_F(CaptureTest, ALogOfJustTheLimitIsWhole) {
+    settings.largest_log = 16;
     begin();
     scratch.write(driver, "0123456789abcdef");
     ASSERT_TRUE(until([&] { return !bytes(driver).empty(); }));
 
     ASSERT_TRUE(finish());
 
-    expect_complete(driver, "0123456789");
+    expect_complete(driver, "0123456789abcdef");
+}
+
+TEST_F(CaptureTest, ALogThatWasCutAndSentIsTheSameAfterARestart) {
+    settings.largest_log = 16;
+    scratch.write(driver, "0123456789abcdefghijklmnopqrstuvwxyz");
+    ASSERT_TRUE(finish());
+
+    ASSERT_TRUE(finish());
+
+    expect_complete(driver, cut_log);
 }
 
 TEST_F(CaptureTest, WarningsInACapturedLogArriveToo) {
