@@ -190,6 +190,7 @@ asio::awaitable<Result<std::vector<VmSize>>> Computes::sizes() {
         sizes.emplace(upper(row.vm_size), VmSize{row.vm_size, largest.cores, largest.memory_bytes, largest.gpus});
     }
     std::vector<VmSize> out;
+    out.reserve(sizes.size());
     for (auto& [name, size] : sizes) {
         out.push_back(std::move(size));
     }
