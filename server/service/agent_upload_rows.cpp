@@ -103,13 +103,8 @@ asio::awaitable<Result<void>> RunStorage::Upload::finish() {
     co_return Result<void>{};
 }
 
-// Gives the version of the gang's files, if any of them is new.
-asio::awaitable<Result<std::uint64_t>> RunStorage::Upload::store_rows() {
-    const auto turn = co_await join_gang();
-    if (!turn) {
-        co_return turn.error();
-    }
-    // a growing file gets its row when it is first seen; its later lengths are read from the file itself
+// A growing file gets its row when it is first seen; its later lengths are read from the file itself.
+std::vector<store::ArtifactRow> RunStorage::Upload::new_rows() {
     std::vector<store::ArtifactRow> rows;
     auto& growing = storage_.growing_[run_];
     for (Row& row : rows_) {
@@ -126,6 +121,10 @@ asio::awaitable<Result<std::uint64_t>> RunStorage::Upload::store_rows() {
     if (growing.empty()) {
         storage_.growing_.erase(run_);
     }
+    return rows;
+}
+
+std::vector<store::GangFileRow> RunStorage::Upload::declared_rows() const {
     std::vector<store::GangFileRow> shared;
     for (const std::string& path : declared_) {
         if (const GangFiles::Entry* entry = gang_->files.find(path, sender_.node)) {
@@ -133,6 +132,17 @@ asio::awaitable<Result<std::uint64_t>> RunStorage::Upload::store_rows() {
                 {run_, path, sender_.node, entry->stored, entry->sha256, entry->size, entry->executable, 0});
         }
     }
+    return shared;
+}
+
+// Gives the version of the gang's files, if any of them is new.
+asio::awaitable<Result<std::uint64_t>> RunStorage::Upload::store_rows() {
+    const auto turn = co_await join_gang();
+    if (!turn) {
+        co_return turn.error();
+    }
+    const auto rows = new_rows();
+    const auto shared = declared_rows();
     if (rows.empty() && shared.empty()) {
         co_return std::uint64_t{0};
     }

@@ -64,7 +64,7 @@ Result<RunStorage::Upload::Step> RunStorage::Upload::take_pieces() {
             }
             piece_ = **piece;
         }
-        const auto step = take_piece();
+        auto step = take_piece();
         if (!step || *step == Step::part) {
             return step; // the piece is still to be taken
         }
@@ -78,7 +78,7 @@ Result<RunStorage::Upload::Step> RunStorage::Upload::take_piece() {
             return begun.error();
         }
     } else if (!piece_->is_header && !ending_) {
-        if (const auto step = payload(piece_->bytes); !step || *step == Step::part) {
+        if (auto step = payload(piece_->bytes); !step || *step == Step::part) {
             return step;
         }
     }
@@ -86,7 +86,7 @@ Result<RunStorage::Upload::Step> RunStorage::Upload::take_piece() {
         return Step::on;
     }
     ending_ = true;
-    const auto step = end_frame();
+    auto step = end_frame();
     if (step && *step == Step::on) {
         in_frame_ = false;
         ending_ = false;

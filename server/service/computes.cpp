@@ -52,6 +52,20 @@ Error unknown(const std::string& name) {
     return {Errc::not_found, "compute target '" + name + "' not found"};
 }
 
+void count_node(const std::string& state, Compute& pool) {
+    pool.idle += state == "idle" ? 1 : 0;
+    pool.running += state == "running" ? 1 : 0;
+    pool.leaving += state == "leaving" ? 1 : 0;
+    pool.unusable += state == "unusable" ? 1 : 0;
+}
+
+void keep_largest(const std::string& target, VmSize size, std::map<std::string, VmSize>& sizes) {
+    const auto [largest, is_first] = sizes.try_emplace(target, size);
+    if (!is_first && larger(size, largest->second)) {
+        largest->second = std::move(size);
+    }
+}
+
 } // namespace
 
 Computes::Computes(store::Store& store, Scheduler& scheduler, const Clock& clock)
@@ -126,16 +140,9 @@ std::vector<Compute> Computes::survey(const std::vector<store::NodeRow>& rows) c
         for (const std::string& target : targets) {
             Compute& pool = pools[target];
             pool.name = target;
-            pool.idle += state == "idle" ? 1 : 0;
-            pool.running += state == "running" ? 1 : 0;
-            pool.leaving += state == "leaving" ? 1 : 0;
-            pool.unusable += state == "unusable" ? 1 : 0;
+            count_node(state, pool);
             if (row != known.end()) {
-                VmSize size = machine(*row->second);
-                const auto [largest, is_first] = sizes.try_emplace(target, size);
-                if (!is_first && larger(size, largest->second)) {
-                    largest->second = std::move(size);
-                }
+                keep_largest(target, machine(*row->second), sizes);
             }
         }
     }

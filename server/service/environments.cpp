@@ -39,7 +39,7 @@ Result<store::EnvironmentRow> next_version(store::Tables& tables, store::Environ
 }
 
 Result<store::EnvironmentRow> put_row(store::Tables& tables, const store::EnvironmentRow& given) {
-    const auto row = given.version.empty() ? next_version(tables, given) : Result<store::EnvironmentRow>(given);
+    auto row = given.version.empty() ? next_version(tables, given) : Result<store::EnvironmentRow>(given);
     if (!row) {
         return row;
     }

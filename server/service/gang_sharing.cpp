@@ -80,24 +80,30 @@ asio::awaitable<Result<std::string>> RunStorage::Download::next() {
     co_return co_await on_pool(pool_, work);
 }
 
+// Begins a frame with it; false if it is not there as it was.
+bool RunStorage::Download::open_file(const Wanted& file, std::string& out) {
+    struct stat info {};
+    const auto path = artifacts::RunFiles(folder_).locate(file.path);
+    UniqueFd fd(path ? ::open(path->c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1);
+    if (!fd || ::fstat(fd.get(), &info) != 0 || static_cast<std::uint64_t>(info.st_size) < file.size) {
+        return false;
+    }
+    open_ = std::move(fd);
+    sent_ = 0;
+    proto::FrameHeader header;
+    header.path = file.path;
+    header.size = file.size;
+    out += proto::print_frame_header(header);
+    return true;
+}
+
 Result<std::string> RunStorage::Download::read_on() {
     std::string out;
     while (out.size() < piece_bytes && at_ < wanted_.size()) {
         const Wanted& file = wanted_[at_];
-        if (!open_) {
-            struct stat info {};
-            const auto path = artifacts::RunFiles(folder_).locate(file.path);
-            UniqueFd fd(path ? ::open(path->c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1);
-            if (!fd || ::fstat(fd.get(), &info) != 0 || static_cast<std::uint64_t>(info.st_size) < file.size) {
-                ++at_;
-                continue;
-            }
-            open_ = std::move(fd);
-            sent_ = 0;
-            proto::FrameHeader header;
-            header.path = file.path;
-            header.size = file.size;
-            out += proto::print_frame_header(header);
+        if (!open_ && !open_file(file, out)) {
+            ++at_;
+            continue;
         }
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, file.size - sent_));
         const std::size_t before = out.size();

@@ -89,7 +89,7 @@ Result<void> add_types(const proto::Json& data, store::ColumnTypes& columns) {
         if (!fresh && declared->second == "int" && found == "double") {
             declared->second = "double";
         }
-        if (const auto named = fresh ? check_name(name, "a column's name") : Result<void>(); !named) {
+        if (auto named = fresh ? check_name(name, "a column's name") : Result<void>(); !named) {
             return named;
         }
     }

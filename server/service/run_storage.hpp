@@ -101,6 +101,8 @@ public:
         asio::awaitable<Result<std::optional<Turn>>> join_gang();
         asio::awaitable<Result<void>> part();
         asio::awaitable<Result<std::uint64_t>> store_rows();
+        std::vector<store::ArtifactRow> new_rows();
+        [[nodiscard]] std::vector<store::GangFileRow> declared_rows() const;
 
         RunStorage& storage_;
         RunId run_;
@@ -142,6 +144,7 @@ public:
 
     private:
         Result<std::string> read_on();
+        bool open_file(const Wanted& file, std::string& out);
         asio::thread_pool& pool_;
         fs::path folder_;
         std::vector<Wanted> wanted_;

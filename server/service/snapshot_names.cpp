@@ -56,6 +56,31 @@ asio::awaitable<Result<SnapshotId>> Snapshots::resolve(std::string id_or_alias) 
     co_return co_await store_.read(std::move(look));
 }
 
+// Nothing if there is one already, which then stays for another day.
+Result<std::optional<artifacts::ZipFile>> Snapshots::begin_zip(const SnapshotId& id, const fs::path& temporary) const {
+    std::error_code ec;
+    fs::last_write_time(zip_file(id), fs::file_time_type::clock::now(), ec);
+    if (!ec) {
+        return std::optional<artifacts::ZipFile>();
+    }
+    if (auto made = make_folders(zips_, 0700); !made) {
+        return made.error();
+    }
+    auto zip = artifacts::ZipFile::create(temporary);
+    return zip ? Result<std::optional<artifacts::ZipFile>>(std::move(*zip)) : zip.error();
+}
+
+Result<void> Snapshots::end_zip(artifacts::ZipFile& zip, const SnapshotId& id, const fs::path& temporary) const {
+    auto done = zip.finish();
+    std::error_code ec;
+    if (done) {
+        fs::rename(temporary, zip_file(id), ec); // no fsync: it can be made anew, and nothing refers to it for long
+    } else {
+        fs::remove(temporary, ec);
+    }
+    return done && ec ? errno_error("rename the archive of snapshot '" + id.str() + "'", ec.value()) : done;
+}
+
 // One file at a time goes through the file thread, so that others get their turn in between.
 asio::awaitable<Result<void>> Snapshots::make_zip(SnapshotId id) {
     const auto manifest = co_await find(id);
@@ -63,19 +88,7 @@ asio::awaitable<Result<void>> Snapshots::make_zip(SnapshotId id) {
         co_return manifest.error();
     }
     const fs::path temporary = zips_ / ("tmp-" + random_hex(8));
-    auto begin = [this, &id, &temporary]() -> Result<std::optional<artifacts::ZipFile>> {
-        std::error_code ec;
-        fs::last_write_time(zip_file(id), fs::file_time_type::clock::now(), ec);
-        if (!ec) {
-            return std::optional<artifacts::ZipFile>(); // it is there, and stays for another day
-        }
-        if (auto made = make_folders(zips_, 0700); !made) {
-            return made.error();
-        }
-        auto zip = artifacts::ZipFile::create(temporary);
-        return zip ? Result<std::optional<artifacts::ZipFile>>(std::move(*zip)) : zip.error();
-    };
-    auto begun = co_await on_pool(pool_, std::move(begin));
+    auto begun = co_await on_pool(pool_, [this, &id, &temporary] { return begin_zip(id, temporary); });
     if (!begun || !*begun) {
         co_return begun ? Result<void>() : begun.error();
     }
@@ -91,17 +104,7 @@ asio::awaitable<Result<void>> Snapshots::make_zip(SnapshotId id) {
             co_return added;
         }
     }
-    auto finish = [this, &zip, &id, &temporary]() -> Result<void> {
-        auto done = zip.finish();
-        std::error_code ec;
-        if (done) {
-            fs::rename(temporary, zip_file(id), ec); // no fsync: it can be made anew, and nothing refers to it for long
-        } else {
-            fs::remove(temporary, ec);
-        }
-        return done && ec ? errno_error("rename the archive of snapshot '" + id.str() + "'", ec.value()) : done;
-    };
-    co_return co_await on_pool(pool_, std::move(finish));
+    co_return co_await on_pool(pool_, [this, &zip, &id, &temporary] { return end_zip(zip, id, temporary); });
 }
 
 void Snapshots::clean_up_zips() const {

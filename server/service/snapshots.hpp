@@ -6,8 +6,10 @@
 #include "proto/frames.hpp"
 #include "proto/snapshot.hpp"
 #include "server/artifacts/blob_folder.hpp"
+#include "server/artifacts/zip_file.hpp"
 #include "server/store/store.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +59,10 @@ public:
     }
 
 private:
+    [[nodiscard]] Result<std::optional<artifacts::ZipFile>> begin_zip(const SnapshotId& id,
+                                                                      const fs::path& temporary) const;
+    Result<void> end_zip(artifacts::ZipFile& zip, const SnapshotId& id, const fs::path& temporary) const;
+
     store::Store& store_;
     const Clock& clock_;
     asio::thread_pool& pool_;

@@ -5,7 +5,7 @@
 
 #include <span>
 
-namespace SQLite {
+namespace SQLite { // NOLINT(readability-identifier-naming): theirs
 class Database;
 } // namespace SQLite
 
