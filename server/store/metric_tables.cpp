@@ -74,7 +74,9 @@ std::string merge_columns(ColumnTypes& columns, const ColumnTypes& incoming) {
         } else if (is_number(known) && is_number(type)) {
             known = "double";
         } else {
-            return "column '" + name + "' has type " + known + " since its first use, not " + type;
+            std::string words = "column '" + name;
+            words.append("' has type ").append(known).append(" since its first use, not ").append(type);
+            return words;
         }
     }
     if (merged.size() > metric_columns) {

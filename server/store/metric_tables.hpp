@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace SQLite {
+namespace SQLite { // NOLINT(readability-identifier-naming): the library's name
 class Database;
 } // namespace SQLite
 
@@ -23,7 +23,7 @@ public:
 
     /// For each element what is wrong with it, or "": a kind that is not the series', a column of another type, no room
     /// left. The others are stored. Needs a transaction.
-    Result<std::vector<std::string>> append(const RunId& run, const std::vector<NewPoints>& batch);
+    Result<std::vector<std::string>> append(const RunId& run, const std::vector<NewPoints>& points);
     /// In the order of their first use; those after the series with id `after`.
     Result<std::vector<SeriesWithLast>> list(const RunId& run, std::int64_t after, int limit);
     /// not_found if the run has no such series.

@@ -5,7 +5,7 @@
 
 #include <span>
 
-namespace SQLite { // NOLINT(readability-identifier-naming): theirs
+namespace SQLite { // NOLINT(readability-identifier-naming): the library's name
 class Database;
 } // namespace SQLite
 

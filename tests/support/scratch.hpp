@@ -33,7 +33,7 @@ public:
 
     /// Writes a file and the folders above it.
     fs::path write(std::string_view name, std::string_view text) const {
-        const fs::path path = root_ / name;
+        fs::path path = root_ / name;
         fs::create_directories(path.parent_path());
         std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
         return path;

@@ -14,10 +14,8 @@ namespace linarite::agent {
 namespace {
 
 using proto::DataMode;
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::Pair;
 
 // A datastore called "store" behind HTTP and, where a test says so, on the same host.

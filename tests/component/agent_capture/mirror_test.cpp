@@ -18,7 +18,6 @@ namespace linarite::agent {
 namespace {
 
 using testing::Contains;
-using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Not;
 

@@ -14,7 +14,6 @@
 namespace linarite::agent {
 namespace {
 
-using testing::AnyOf;
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;

@@ -46,7 +46,7 @@ protected:
         out.run = RunId(run_);
         out.fence = fence();
         out.argv = {"/bin/sh", "-c", script};
-        out.env = {{"PATH", std::getenv("PATH")}}; // NOLINT(concurrency-mt-unsafe)
+        out.env = {{"PATH", std::getenv("PATH")}};
         out.cwd = folder_ / "wd";
         out.out = folder_ / "log.txt";
         out.facts_dir = facts();

@@ -43,9 +43,9 @@ TEST(Gpus, WhatIsNoneOfTheFormsIsRefused) {
 
 TEST(Gpus, AutoTakesWhatTheAgentItselfWasGivenAsCudaReadsIt) {
     const auto found_with = [](const char* visible) {
-        ::setenv("CUDA_VISIBLE_DEVICES", visible, 1); // NOLINT(concurrency-mt-unsafe): no other thread is there
+        ::setenv("CUDA_VISIBLE_DEVICES", visible, 1);
         const auto found = find("auto");
-        ::unsetenv("CUDA_VISIBLE_DEVICES"); // NOLINT(concurrency-mt-unsafe)
+        ::unsetenv("CUDA_VISIBLE_DEVICES");
         return **found;
     };
 
@@ -61,10 +61,11 @@ Result<Gpus> find_with(const std::string& script) {
     const std::string program = folder + "/nvidia-smi";
     std::ofstream(program) << "#!/bin/sh\n" << script;
     std::filesystem::permissions(program, std::filesystem::perms::owner_all);
-    const std::string path = std::getenv("PATH");       // NOLINT(concurrency-mt-unsafe)
-    ::setenv("PATH", (folder + ":" + path).c_str(), 1); // NOLINT(concurrency-mt-unsafe)
+    const char* const before = std::getenv("PATH");
+    const std::string path = before == nullptr ? "" : before;
+    ::setenv("PATH", (folder + ":" + path).c_str(), 1);
     auto found = find("auto");
-    ::setenv("PATH", path.c_str(), 1); // NOLINT(concurrency-mt-unsafe)
+    ::setenv("PATH", path.c_str(), 1);
     std::filesystem::remove_all(folder);
     return found;
 }
@@ -136,12 +137,23 @@ TEST(GpuSlots, WhatIsNotManagedStaysAsItIs) {
     EXPECT_EQ(slots.count(), 0);
 }
 
+void expect_disjoint(const GpuSlots& slots, const std::vector<GpuSlots::Lease>& running) {
+    std::set<std::string> seen;
+    for (const auto& lease : running) {
+        const auto devices_of_slot = slots.of(lease.slot());
+        for (const auto& device : *devices_of_slot) {
+            EXPECT_TRUE(seen.insert(device).second) << device << " is with two runs";
+        }
+    }
+}
+
 TEST(GpuSlots, NoGpuIsEverWithTwoRuns) {
     std::mt19937 random(11); // NOLINT(cert-msc51-cpp): repeatable
     for (int round = 0; round < 200; ++round) {
         const int gpus = static_cast<int>(random() % 9);
         const int count = 1 + static_cast<int>(random() % 6);
         std::vector<std::string> devices;
+        devices.reserve(static_cast<std::size_t>(gpus));
         for (int at = 0; at < gpus; ++at) {
             devices.push_back(std::to_string(at));
         }
@@ -158,13 +170,7 @@ TEST(GpuSlots, NoGpuIsEverWithTwoRuns) {
                 std::swap(running[random() % running.size()], running.back());
                 running.pop_back();
             }
-            std::set<std::string> seen;
-            for (const auto& lease : running) {
-                const auto devices_of_slot = slots.of(lease.slot());
-                for (const auto& device : *devices_of_slot) {
-                    EXPECT_TRUE(seen.insert(device).second) << device << " is with two runs";
-                }
-            }
+            expect_disjoint(slots, running);
         }
     }
 }

@@ -12,12 +12,10 @@
 namespace linarite::agent {
 namespace {
 
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Key;
-using testing::Not;
 using testing::UnorderedElementsAre;
 
 // A coordinator that keeps what it gets, by the rules of the real one.

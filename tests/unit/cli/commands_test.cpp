@@ -94,9 +94,9 @@ protected:
     // Faults of the definition are found after the connection; so a url that nobody answers is given.
     int submit(std::vector<std::string> arguments) {
         arguments.insert(arguments.begin(), {"submit", "--url", "http://127.0.0.1:1"});
-        ::setenv("LINARITE_TOKEN", "t", 1); // NOLINT(concurrency-mt-unsafe): one thread
+        ::setenv("LINARITE_TOKEN", "t", 1);
         const int code = run(std::move(arguments));
-        ::unsetenv("LINARITE_TOKEN"); // NOLINT(concurrency-mt-unsafe): one thread
+        ::unsetenv("LINARITE_TOKEN");
         return code;
     }
     [[nodiscard]] std::string project() const { return (folder_.path() / "proj").string(); }

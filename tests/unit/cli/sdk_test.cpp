@@ -56,12 +56,12 @@ TEST(SdkEnvironmentTest, AProxyIsPassedByAndItsExceptionsAreKept) {
 
 TEST(SdkEnvironmentTest, FilesOfAnotherCoordinatorAreInTheCache) {
     const TempFolder folder;
-    ::setenv("XDG_CACHE_HOME", folder.path().c_str(), 1); // NOLINT(concurrency-mt-unsafe): one thread
+    ::setenv("XDG_CACHE_HOME", folder.path().c_str(), 1);
 
     auto remote = coordinator("https://big.example:8443");
     remote.is_local = false;
     const auto there = sdk_folder(remote, "/data");
-    ::unsetenv("XDG_CACHE_HOME"); // NOLINT(concurrency-mt-unsafe): one thread
+    ::unsetenv("XDG_CACHE_HOME");
 
     EXPECT_EQ(*there, folder.path() / "linarite" / "big.example_8443");
     EXPECT_EQ(*sdk_folder(coordinator(), "/data"), "/data/sdk");

@@ -10,7 +10,7 @@ namespace {
 
 /// For longer or other simulations by hand: LINARITE_SIMULATION_EVENTS, LINARITE_SIMULATION_SEED.
 std::uint64_t setting(const char* name, std::uint64_t otherwise) {
-    const char* text = std::getenv(name); // NOLINT(concurrency-mt-unsafe): no other thread is there
+    const char* text = std::getenv(name);
     return text == nullptr ? otherwise : std::stoull(text);
 }
 
