@@ -13,7 +13,6 @@ namespace linarite::agent {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 using Json = nlohmann::json;
 
 TEST(ContainerSpec, SaysWhatTheEngineIsToMake) {
