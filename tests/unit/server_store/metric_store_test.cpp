@@ -53,6 +53,7 @@ protected:
     }
     static std::vector<std::string> ids(const SeriesPoints& found) {
         std::vector<std::string> out;
+        out.reserve(found.points.size());
         for (const PointRow& row : found.points) {
             out.push_back(row.id);
         }
