@@ -91,7 +91,7 @@ while True: signal.pause()
 
     assert cluster.wait_for_end(run)["status"] == "Canceled"
     assert {f"outputs/saved-{rank}" for rank in ranks} <= set(cluster.files(run))
-    assert processes_with(f"/work/{run}") == {}
+    assert processes_with(run) == {}
 
 
 def test_in_finalizing_the_latched_outcome_stands(cluster, project):
