@@ -74,6 +74,8 @@ private:
     [[nodiscard]] Result<std::unique_ptr<Supervisor>> attach_supervisor();
     Result<bool> take_up();
     asio::awaitable<void> await_exit();
+    void stop_supervisor();
+    asio::awaitable<void> take_exit(Result<ExitFact> fact);
     asio::awaitable<void> await_daemon_ends();
     asio::awaitable<void> await_other_nodes();
     [[nodiscard]] bool others_use_directory() const;

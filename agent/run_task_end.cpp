@@ -79,18 +79,24 @@ asio::awaitable<void> RunTask::await_exit() {
     while (!*outcome) {
         if (stop_wanted() && !stopping) {
             stopping = true;
-            // whoever gave up has to be through before another attempt begins
-            const Millis most = gave_up() ? desired_.give_up_after / 8 : desired_.grace;
-            const Millis grace = forgotten_ ? Millis(0) : std::min(desired_.grace, most);
-            set_phase(Phase::launched, "stopping");
-            if (auto asked = supervisor_->stop(grace); !asked) {
-                spdlog::warn("a run cannot be asked to stop: run={} cause=\"{}\"", desired_.run.str(),
-                             asked.error().detail());
-            }
+            stop_supervisor();
         }
         co_await changed_.wait();
     }
-    const Result<ExitFact>& fact = **outcome;
+    co_await take_exit(std::move(**outcome));
+}
+
+void RunTask::stop_supervisor() {
+    // whoever gave up has to be through before another attempt begins
+    const Millis most = gave_up() ? desired_.give_up_after / 8 : desired_.grace;
+    const Millis grace = forgotten_ ? Millis(0) : std::min(desired_.grace, most);
+    set_phase(Phase::launched, "stopping");
+    if (auto asked = supervisor_->stop(grace); !asked) {
+        spdlog::warn("a run cannot be asked to stop: run={} cause=\"{}\"", desired_.run.str(), asked.error().detail());
+    }
+}
+
+asio::awaitable<void> RunTask::take_exit(Result<ExitFact> fact) {
     if (fact || fact.error().code() != Errc::unavailable) {
         gpus_.reset(); // nothing lives of it
     }

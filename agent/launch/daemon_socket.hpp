@@ -33,8 +33,8 @@ public:
 
     /// For LINARITE_LAUNCH_SOCKET.
     [[nodiscard]] const std::string& path() const;
-    /// Takes requests of this run from now on, and those that have come already. `token` "" makes one, for a new launch;
-    /// after a restart give the one that the run was launched with (read_launch_token). Gives the token.
+    /// Takes requests of this run from now on, and those that have come already. `token` "" makes one, for a new
+    /// launch; after a restart give the one that the run was launched with (read_launch_token). Gives the token.
     std::string expect(const RunId& run, Fence fence, std::string token = "");
     /// The daemon runs there: the launch agent may wait as long as it takes.
     void started(const RunId& run, const std::string& host);

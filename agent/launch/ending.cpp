@@ -268,36 +268,45 @@ int unnamed_signal(const EndingContext& context, const ExitFact& fact) {
     return possible && rank_named_by_mpirun(log_tail(context.output, 60)) < 0 ? signal : 0;
 }
 
+namespace {
+
+/// Of the nodes whose rank this signal ended the one where it did first. Clocks tell: what mpirun ended because of that
+/// rank, it ended a second later.
+const proto::Ending* first_ended_by(int signal, const proto::Ending& lead, const std::map<int, proto::Ending>& others) {
+    const proto::Ending* first = lead.rank >= 0 ? &lead : nullptr;
+    for (const auto& [node, other] : others) {
+        const bool alike = other.rank >= 0 && other.signal == signal && other.rank_ended_us > 0;
+        if (alike && (first == nullptr || other.rank_ended_us < first->rank_ended_us)) {
+            first = &other;
+        }
+    }
+    return first;
+}
+
+/// How much an ending of another node says about why the run failed, where mpirun named no rank.
+int weight_of(const proto::Ending& ending) {
+    const bool rank = ending.rank >= 0 && !ending.code.empty();
+    if (rank && speaks_for_itself(ending.exit_code, ending.signal, ending.out_of_memory)) {
+        return 2;
+    }
+    return ending.code == "ServiceError" ? 1 : 0; // a daemon that was killed
+}
+
+} // namespace
+
 proto::Ending merge_endings(const proto::Ending& lead, const std::map<int, proto::Ending>& others, int signal) {
     if (lead.ok() || lead.timed_out || lead.stopped || !lead.started) {
         return lead;
     }
-    if (signal != 0) {
-        // clocks tell: what mpirun ended because of that rank, it ended a second later
-        const proto::Ending* first = lead.rank >= 0 ? &lead : nullptr;
-        for (const auto& [node, other] : others) {
-            const bool alike = other.rank >= 0 && other.signal == signal && other.rank_ended_us > 0;
-            if (alike && (first == nullptr || other.rank_ended_us < first->rank_ended_us)) {
-                first = &other;
-            }
-        }
-        if (first != nullptr) {
-            return *first;
-        }
+    if (const proto::Ending* first = signal != 0 ? first_ended_by(signal, lead, others) : nullptr) {
+        return *first;
     }
     const proto::Ending* first = nullptr;
-    const auto weight = [](const proto::Ending& ending) {
-        const bool rank = ending.rank >= 0 && !ending.code.empty();
-        if (rank && speaks_for_itself(ending.exit_code, ending.signal, ending.out_of_memory)) {
-            return 2;
-        }
-        return ending.code == "ServiceError" ? 1 : 0; // a daemon that was killed
-    };
     for (const auto& [node, other] : others) {
         if (lead.rank >= 0 && other.rank == lead.rank && !other.code.empty()) {
             return other;
         }
-        if (weight(other) > (first == nullptr ? 0 : weight(*first))) {
+        if (weight_of(other) > (first == nullptr ? 0 : weight_of(*first))) {
             first = &other;
         }
     }

@@ -54,19 +54,19 @@ pid_t start_program(const RankJob& job, int log) {
     sigset_t before{};
     ::sigemptyset(&term);
     ::sigaddset(&term, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &term, &before);
+    ::sigprocmask(SIG_BLOCK, &term, &before); // NOLINT(concurrency-mt-unsafe): the shim has one thread
     const pid_t parent = ::getpid();
     pid_t child = 0;
     if (told_to_end == 0) {
         child = ::fork();
         if (child == 0) {
             ::signal(SIGTERM, SIG_DFL);
-            ::sigprocmask(SIG_SETMASK, &before, nullptr);
+            ::sigprocmask(SIG_SETMASK, &before, nullptr); // NOLINT(concurrency-mt-unsafe)
             become_rank(job, log, parent);
         }
     }
-    ::sigprocmask(SIG_SETMASK, &before, nullptr);
-    if (child > 0 && told_to_end != 0) { // perhaps just before it was there
+    ::sigprocmask(SIG_SETMASK, &before, nullptr); // NOLINT(concurrency-mt-unsafe)
+    if (child > 0 && told_to_end != 0) {          // perhaps just before it was there
         ::kill(child, SIGTERM);
     }
     return child;

@@ -29,13 +29,13 @@ Result<void> collect(const Json& node, const std::string& path, int depth, // NO
         return bad("the children of '" + path + "' are not a tree of at most 32 levels");
     }
     for (const auto& [name, child] : children->items()) {
+        std::string whole = path;
+        whole.append(name);
         if (!child.is_object() || name.find('/') != std::string::npos) {
-            return bad("'" + path + name + "' is not a node of a tree");
+            return bad("'" + whole + "' is not a node of a tree");
         }
         if (text_in(child, "type") == "Directory") {
-            std::string folder = path;
-            folder.append(name).append("/");
-            if (auto below = collect(child, folder, depth + 1, into); !below) {
+            if (auto below = collect(child, whole.append("/"), depth + 1, into); !below) {
                 return below;
             }
             continue;

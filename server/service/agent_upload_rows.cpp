@@ -29,17 +29,9 @@ std::optional<std::string> warning_about(const std::string& path, const GangFile
 
 } // namespace
 
-// The file at hand and the one that another node has under its name become two. First there is a second name for what
-// must move, then the rows say so, then the first name is free: a crash leaves no row without its file.
-asio::awaitable<Result<void>> RunStorage::Upload::part() {
-    const GangFiles::Parting parting = gang_->files.part(frame_.path, sender_.node);
-    const auto link = [this, &parting] { return files_.link(parting.from, parting.to); };
-    if (!parting.from.empty()) {
-        const auto linked = co_await on_pool(storage_.pool_, link);
-        if (!linked && linked.error().code() != Errc::not_found) {
-            gang_->loaded = false; // what is stored is true
-            co_return linked;
-        }
+asio::awaitable<Result<void>> RunStorage::Upload::store_parting(GangFiles::Parting parting) {
+    if (auto fresh = storage_.check_fence(run_, sender_.fence); !fresh) {
+        co_return fresh;
     }
     std::vector<store::GangFileRow> rows;
     for (const int node : parting.moved) {
@@ -56,11 +48,22 @@ asio::awaitable<Result<void>> RunStorage::Upload::part() {
         }
         return done && patch.warning ? tables.patch_run(patch) : done;
     };
-    auto stored = storage_.check_fence(run_, sender_.fence);
-    if (stored) {
-        stored = co_await storage_.store_.write(std::move(write));
+    co_return co_await storage_.store_.write(std::move(write));
+}
+
+// The file at hand and the one that another node has under its name become two. First there is a second name for what
+// must move, then the rows say so, then the first name is free: a crash leaves no row without its file.
+asio::awaitable<Result<void>> RunStorage::Upload::part() {
+    const GangFiles::Parting parting = gang_->files.part(frame_.path, sender_.node);
+    const auto link = [this, &parting] { return files_.link(parting.from, parting.to); };
+    if (!parting.from.empty()) {
+        const auto linked = co_await on_pool(storage_.pool_, link);
+        if (!linked && linked.error().code() != Errc::not_found) {
+            gang_->loaded = false; // what is stored is true
+            co_return linked;
+        }
     }
-    if (!stored) {
+    if (auto stored = co_await store_parting(parting); !stored) {
         gang_->loaded = false;
         co_return stored;
     }

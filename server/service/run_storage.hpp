@@ -100,6 +100,7 @@ public:
         /// Our turn, if the run's nodes have several directories: until it is let go, gang_ is ours.
         asio::awaitable<Result<std::optional<Turn>>> join_gang();
         asio::awaitable<Result<void>> part();
+        asio::awaitable<Result<void>> store_parting(GangFiles::Parting parting);
         asio::awaitable<Result<std::uint64_t>> store_rows();
         std::vector<store::ArtifactRow> new_rows();
         [[nodiscard]] std::vector<store::GangFileRow> declared_rows() const;

@@ -7,8 +7,6 @@
 namespace linarite::cli {
 namespace {
 
-using testing::HasSubstr;
-
 Json run(const std::string& status, const Json& outcome = nullptr) {
     return Json{{"run_id", "r1"}, {"status", status}, {"reason", ""}, {"outcome", outcome}};
 }
