@@ -139,6 +139,7 @@ TEST(AgentProtocol, ABriefRunLeavesOutWhatNeverChanges) {
 TEST(AgentProtocol, TheKeeperOfADirectoryIsTheFirstNodeThatHasIt) {
     const auto gang = [](std::vector<std::pair<std::string, std::string>> places) {
         std::vector<GangMember> out;
+        out.reserve(places.size());
         for (const auto& [host, shared] : places) {
             out.push_back({.node = NodeName("n"), .host_id = host, .shared_dir = shared});
         }
@@ -146,6 +147,7 @@ TEST(AgentProtocol, TheKeeperOfADirectoryIsTheFirstNodeThatHasIt) {
     };
     const auto keepers = [](const std::vector<GangMember>& members) {
         std::vector<int> out;
+        out.reserve(members.size());
         for (int i = 0; i < static_cast<int>(members.size()); ++i) {
             out.push_back(keeper_of(members, i));
         }
