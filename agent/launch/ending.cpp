@@ -68,8 +68,7 @@ const RankFact* first_failure(const std::vector<RankFact>& ranks, int named) {
 const RankFact* first_ended_by(const std::vector<RankFact>& ranks, int signal) {
     const RankFact* first = nullptr;
     for (const auto& rank : ranks) {
-        if (signal != 0 && !rank.told && rank.signal == signal &&
-            (first == nullptr || rank.ended_us < first->ended_us)) {
+        if (!rank.told && rank.signal == signal && (first == nullptr || rank.ended_us < first->ended_us)) {
             first = &rank;
         }
     }
@@ -140,7 +139,8 @@ void tell_mpi(const EndingContext& context, const ExitFact& fact, const std::vec
     // what kills a launcher makes its ranks fail in any way; and mpirun names the rank if one failed by itself
     const bool killed = named < 0 && ending.signal != 0;
     const bool none_by_itself = named < 0 && context.lead && failed != nullptr && !speaks_for_itself(*failed);
-    const RankFact* alike = none_by_itself ? first_ended_by(ranks, unnamed_signal(context, fact)) : nullptr;
+    const int signal = none_by_itself ? unnamed_signal(context, fact) : 0;
+    const RankFact* alike = signal != 0 ? first_ended_by(ranks, signal) : nullptr;
     if (alike != nullptr) {
         tell_rank(context, *alike, ending);
     } else if (failed == nullptr || elsewhere || killed || none_by_itself) {
@@ -272,7 +272,8 @@ namespace {
 
 /// Of the nodes whose rank this signal ended the one where it did first. Clocks tell: what mpirun ended because of that
 /// rank, it ended a second later.
-const proto::Ending* first_ended_by(int signal, const proto::Ending& lead, const std::map<int, proto::Ending>& others) {
+const proto::Ending* first_node_ended_by(int signal, const proto::Ending& lead,
+                                         const std::map<int, proto::Ending>& others) {
     const proto::Ending* first = lead.rank >= 0 ? &lead : nullptr;
     for (const auto& [node, other] : others) {
         const bool alike = other.rank >= 0 && other.signal == signal && other.rank_ended_us > 0;
@@ -298,7 +299,7 @@ proto::Ending merge_endings(const proto::Ending& lead, const std::map<int, proto
     if (lead.ok() || lead.timed_out || lead.stopped || !lead.started) {
         return lead;
     }
-    if (const proto::Ending* first = signal != 0 ? first_ended_by(signal, lead, others) : nullptr) {
+    if (const proto::Ending* first = signal != 0 ? first_node_ended_by(signal, lead, others) : nullptr) {
         return *first;
     }
     const proto::Ending* first = nullptr;

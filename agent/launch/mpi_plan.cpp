@@ -146,7 +146,7 @@ void plan_lead(const LaunchOrder& order, Variables& env, LaunchPlan& plan) {
     }
     plan.job.argv = mpirun_line(order);
     plan.job.out = order.run_dir / "azureml-logs" / "70_mpi_log.txt";
-    plan.job.signal_group = false; // mpirun tells the ranks, on all nodes
+    plan.job.signal_group = false; // what mpirun has started it ends itself
 }
 
 Result<void> plan_daemon(const LaunchOrder& order, const std::string& mpirun, LaunchPlan& plan) {

@@ -27,10 +27,15 @@ constexpr std::int64_t longest_nap_ms = 3'600'000;
 
 /// As the facts say that the ranks of this node have left.
 bool a_rank_failed() {
-    for (const auto& entry : std::filesystem::directory_iterator(".")) {
-        if (entry.path().filename().string().starts_with("rank-")) {
-            const Json fact = Json::parse(slurp(entry.path().string()), nullptr, false);
-            if (fact.is_object() && (fact.value("exit_code", 0) != 0 || fact.value("signal", 0) != 0)) {
+    const auto is_bad = [](const Json& fact, const char* name) {
+        const auto at = fact.find(name);
+        return at != fact.end() && at->is_number() && *at != 0;
+    };
+    std::error_code ec;
+    for (std::filesystem::directory_iterator at(".", ec), end; !ec && at != end; at.increment(ec)) {
+        if (at->path().filename().string().starts_with("rank-")) {
+            const Json fact = Json::parse(slurp(at->path().string()), nullptr, false);
+            if (fact.is_object() && (is_bad(fact, "exit_code") || is_bad(fact, "signal"))) {
                 return true;
             }
         }

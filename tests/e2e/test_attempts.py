@@ -43,11 +43,9 @@ def hosts(three_hosts):
         (host.outside / "go").unlink(missing_ok=True)
 
 
-def submit(hosts, folder, job_file, script=WORK):
-    (folder / "project").mkdir(exist_ok=True)
-    (folder / "project/train.py").write_text(script)
+def submit(hosts, folder, job_file):
     job = job_file(arguments=[str(hosts.network.folder / "go")], communicator="Mpi", nodeCount=2, maxAttempts=2)
-    return hosts.submit(folder / "project", flags=["--job", job])
+    return hosts.submit(folder, flags=["--job", job])
 
 
 def go(hosts, names):
@@ -71,8 +69,8 @@ def ranks_on(host):
     return [line for line in host.space.pids().values() if "train.py" in line]
 
 
-def test_a_run_whose_host_is_cut_off_is_tried_again_elsewhere(hosts, tmp_path, job_file):
-    run = submit(hosts, tmp_path, job_file)
+def test_a_run_whose_host_is_cut_off_is_tried_again_elsewhere(hosts, project, job_file):
+    run = submit(hosts, project(WORK), job_file)
     first = both_work(hosts, run)
     cut = hosts.host(first["nodes"][1])
 
@@ -98,8 +96,8 @@ def test_a_run_whose_host_is_cut_off_is_tried_again_elsewhere(hosts, tmp_path, j
     assert outputs(hosts, run) == files, "the attempt that was given up writes no more"
 
 
-def test_a_part_of_open_mpi_that_is_killed_costs_an_attempt_and_not_the_run(hosts, tmp_path, job_file):
-    run = submit(hosts, tmp_path, job_file)
+def test_a_part_of_open_mpi_that_is_killed_costs_an_attempt_and_not_the_run(hosts, project, job_file):
+    run = submit(hosts, project(WORK), job_file)
     lead = hosts.host(both_work(hosts, run)["nodes"][0])
 
     pid = next(pid for pid, line in lead.space.pids().items() if line.split()[0].endswith("mpirun"))
@@ -113,8 +111,8 @@ def test_a_part_of_open_mpi_that_is_killed_costs_an_attempt_and_not_the_run(host
     assert any("attempt 1 was lost: mpirun on node" in reason and "SIGKILL" in reason for reason in reasons), reasons
 
 
-def test_a_script_that_fails_is_not_tried_again(hosts, tmp_path, job_file):
-    run = submit(hosts, tmp_path, job_file, "raise SystemExit(3)")
+def test_a_script_that_fails_is_not_tried_again(hosts, project, job_file):
+    run = submit(hosts, project("raise SystemExit(3)"), job_file)
 
     row = hosts.wait_for_end(run)
 

@@ -499,8 +499,12 @@ TEST_F(CaptureTest, ALogThatWasCutAndSentIsTheSameAfterARestart) {
     settings.largest_log = 16;
     scratch.write(driver, "0123456789abcdefghijklmnopqrstuvwxyz");
     ASSERT_TRUE(finish());
+    const int before = coordinator->requests;
 
+    capture.reset(); // an agent that was killed before it knew of that
     ASSERT_TRUE(finish());
+
+    EXPECT_GT(coordinator->requests, before);
 
     expect_complete(driver, cut_log);
 }

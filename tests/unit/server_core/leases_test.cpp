@@ -91,6 +91,29 @@ TEST_F(Leases, ALostNodeCostsAnAttemptIfThereAreMore) {
     EXPECT_EQ(want("n1", "r"), Want::stop) << "in case that it comes back";
 }
 
+TEST_F(Leases, WhatIsNotTheScriptsFaultCostsAnAttempt) {
+    add_node("n1");
+    start("r", {.max_attempts = 2});
+    EXPECT_FALSE(desired("n1", "r")->last_attempt);
+
+    report("n1", "r", NodePhase::exited, failed_with(137, "ServiceError", -1));
+
+    EXPECT_EQ(status("r"), RunStatus::queued);
+    report("n1", "r", NodePhase::done, failed_with(137, "ServiceError", -1));
+    ASSERT_EQ(status("r"), RunStatus::provisioning);
+    EXPECT_EQ(desired("n1", "r")->attempt, 2);
+    EXPECT_TRUE(desired("n1", "r")->last_attempt);
+}
+
+TEST_F(Leases, AScriptThatFailsHasNoOtherAttempt) {
+    add_node("n1");
+    start("r", {.max_attempts = 2});
+
+    report("n1", "r", NodePhase::done, failed_with(3, "UserError", 0));
+
+    EXPECT_EQ(status("r"), RunStatus::failed);
+}
+
 TEST_F(Leases, TheOtherNodesOfALostGangKeepTheirSlotsUntilTheyAreDone) {
     add_node("n1");
     add_node("n2");
