@@ -62,7 +62,7 @@ struct App::Parts {
 namespace {
 
 EnvironmentSettings environment_settings(const Options& options, const fs::path& folder) {
-    EnvironmentSettings settings;
+    EnvironmentSettings settings = options.packages;
     settings.environments = options.environments.empty() ? folder / "envs" : options.environments;
     settings.tools = options.data.root() / "tools";
     settings.azureml_dropin = options.azureml_dropin;

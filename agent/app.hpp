@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/container/image_choice.hpp"
+#include "agent/environment/provider.hpp"
 #include "common/data_dir.hpp"
 #include "common/error.hpp"
 #include "proto/agent_protocol.hpp"
@@ -29,6 +30,7 @@ struct Options {
     std::optional<proto::JoinString> join; // needed at the first start
     bool local = false;                    // the coordinator works on the same data directory
     fs::path environments;                 // cache of environments; "" is <agent dir>/envs
+    EnvironmentSettings packages;          // how environments are made; its folders are set by the agent itself
     fs::path shim;                         // linarite-shim; "" is beside this program
     bool azureml_dropin = true;            // our azureml module in the place of the package azureml-defaults
     bool shares_host = false;              // other nodes run on this machine

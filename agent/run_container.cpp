@@ -14,9 +14,9 @@ void add_if_there(std::vector<BindMount>& mounts, const fs::path& path, bool rea
 } // namespace
 
 Result<void> check_image(const Image& image, const proto::RunDefinition& definition) {
-    const bool own_python = definition.python.user_managed && definition.python.interpreter_path != "python" &&
-                            !definition.python.interpreter_path.empty();
-    if (!definition.script.empty() && image.python.empty() && !own_python) {
+    // where an environment is made, whoever makes it says what it lacks: conda brings a Python of its own
+    const bool names_none = definition.python.interpreter_path == "python" || definition.python.interpreter_path.empty();
+    if (!definition.script.empty() && image.python.empty() && definition.python.user_managed && names_none) {
         return Error(
             Errc::invalid_argument,
             "image '" + image.name +
@@ -61,8 +61,8 @@ std::vector<BindMount> container_mounts(const LaunchOrder& order, const std::vec
             add_if_there(mounts, file->second, true);
         }
     }
-    if (const auto folder = order.environment.find("VIRTUAL_ENV"); folder != order.environment.end()) {
-        add_if_there(mounts, folder->second, true);
+    if (!order.environment_folder.empty()) {
+        add_if_there(mounts, order.environment_folder, true);
     }
     if (!order.launch_socket.empty()) {
         // its folder, since the socket is made anew when the agent is started again
@@ -71,7 +71,7 @@ std::vector<BindMount> container_mounts(const LaunchOrder& order, const std::vec
     for (const proto::DesiredData& entry : data) {
         const auto path = order.data_paths.find(entry.reference.name);
         if (path != order.data_paths.end()) {
-            add_if_there(mounts, path->second, entry.reference.mode == proto::DataMode::mount);
+            add_if_there(mounts, path->second, entry.reference.mode == proto::DataMode::mount && !entry.reference.overwrite);
         }
     }
     return mounts;

@@ -125,6 +125,7 @@ LaunchOrder RunTask::launch_order() const {
     order.inherited = inherited_variables();
     order.data_paths = data_paths_;
     order.python = environment_.python;
+    order.environment_folder = environment_.folder;
     order.interpreter = environment_.bare;
     order.work_dir = work_dir();
     order.run_dir = folders_.root;

@@ -26,3 +26,21 @@ std::span<const DropinFile> dropin_files() {
 ]])
   target_sources(${target} PRIVATE ${source})
 endfunction()
+
+# embed_text(TARGET FILE HEADER NAMESPACE FUNCTION): compiles a text file into TARGET as `std::string_view FUNCTION()`.
+function(embed_text target file header namespace function)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} text)
+  set(source ${CMAKE_CURRENT_BINARY_DIR}/${function}.cpp)
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT [[#include "@header@"
+
+namespace @namespace@ {
+
+std::string_view @function@() {
+    return R"linarite(@text@)linarite";
+}
+
+} // namespace @namespace@
+]])
+  target_sources(${target} PRIVATE ${source})
+endfunction()

@@ -43,6 +43,11 @@ struct DaemonOptions {
     std::string gpus = "auto";
     std::vector<std::string> labels;
     std::string environments;
+    std::string packages = "auto";
+    std::string conda;
+    std::vector<std::string> find_links;
+    bool offline = false;
+    int build_limit = 1800; // seconds
     std::string shared_dir;
     std::string mpi_interface;
     int max_processes = 0;
@@ -115,7 +120,17 @@ std::vector<std::string> run_arguments(const DaemonOptions& daemon) {
     if (daemon.container_cpus > 0) {
         out.insert(out.end(), {"--container-cpus", std::to_string(daemon.container_cpus)});
     }
-    out.insert(out.end(), {"--max-log-size", daemon.max_log_size});
+    out.insert(out.end(), {"--max-log-size", daemon.max_log_size, "--packages", daemon.packages, "--env-build-limit",
+                           std::to_string(daemon.build_limit)});
+    if (!daemon.conda.empty()) {
+        out.insert(out.end(), {"--conda", daemon.conda});
+    }
+    for (const std::string& place : daemon.find_links) {
+        out.insert(out.end(), {"--find-links", place});
+    }
+    if (daemon.offline) {
+        out.emplace_back("--offline");
+    }
     return out;
 }
 
@@ -128,8 +143,21 @@ Result<std::uint64_t> read_size(const std::string& option, const std::string& te
     return *bytes;
 }
 
+agent::EnvironmentSettings package_settings(const DaemonOptions& daemon) {
+    agent::EnvironmentSettings settings;
+    settings.policy = daemon.packages == "pip"     ? agent::PackagePolicy::pip
+                      : daemon.packages == "conda" ? agent::PackagePolicy::conda
+                                                   : agent::PackagePolicy::automatic;
+    settings.conda = daemon.conda;
+    settings.find_links = daemon.find_links;
+    settings.offline = daemon.offline;
+    settings.build_limit = std::chrono::seconds(daemon.build_limit);
+    return settings;
+}
+
 Result<agent::Options> read_run_options(const DaemonOptions& daemon) {
     agent::Options options;
+    options.packages = package_settings(daemon);
     for (const std::string& text : daemon.image_map) {
         auto rule = agent::parse_image_rule(text);
         if (!rule) {
@@ -354,6 +382,29 @@ void add_run_options(CLI::App* command, DaemonOptions& daemon) {
         ->capture_default_str();
 }
 
+void add_package_options(CLI::App* command, DaemonOptions& daemon) {
+    command
+        ->add_option("--packages", daemon.packages,
+                     "Who makes environments: auto takes conda where a conda tool is (or a run names a channel of its "
+                     "own), else the package index; pip and conda are those alone")
+        ->check(CLI::IsMember({"auto", "pip", "conda"}))
+        ->capture_default_str();
+    command
+        ->add_option("--conda", daemon.conda,
+                     "The conda tool: micromamba, mamba, conda, a path of one, or rattler, which agents install for "
+                     "themselves (default: the first that is on the agent's PATH)")
+        ->type_name("TOOL");
+    command
+        ->add_option("--find-links", daemon.find_links,
+                     "Folder or page with wheels that are taken besides the package index; may be given more than once")
+        ->type_name("PLACE");
+    command->add_flag("--offline", daemon.offline,
+                      "Ask nothing of package indexes and channels: use what is on the node alone");
+    command->add_option("--env-build-limit", daemon.build_limit, "Seconds that an environment may take to build")
+        ->check(CLI::Range(1, 7 * 24 * 3600))
+        ->capture_default_str();
+}
+
 // Daemons take --data-dir alone of the options that client commands share.
 void add_data_dir(CLI::App* command, cli::GlobalOptions& options) {
     command->add_option("--data-dir", options.data_dir, "Where everything is kept (or LINARITE_DATA_DIR)")
@@ -405,6 +456,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     add_gpus(up_command, *daemon);
     add_azureml_policy(up_command, *daemon);
     add_run_options(up_command, *daemon);
+    add_package_options(up_command, *daemon);
     add_server_options(up_command, *daemon);
     add_data_dir(up_command, options);
     up_command->callback(
@@ -433,6 +485,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     agent->add_option("--env-dir", daemon->environments, "Cache of environments (default: in the agent's directory)");
     add_azureml_policy(agent, *daemon);
     add_run_options(agent, *daemon);
+    add_package_options(agent, *daemon);
     agent->add_option("--shared-dir", daemon->shared_dir,
                       "Directory that other nodes see, too: runs work there, and nothing is copied between its nodes");
     agent

@@ -1,5 +1,8 @@
 #include "agent/environment/cache.hpp"
 
+#include "agent/environment/bytecode.hpp"
+#include "agent/environment/choice.hpp"
+#include "agent/environment/conda.hpp"
 #include "agent/environment/file_lock.hpp"
 #include "agent/environment/process.hpp"
 #include "agent/environment/requirements.hpp"
@@ -10,8 +13,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 namespace linarite::agent {
@@ -37,14 +43,23 @@ PreparedEnvironment describe(const fs::path& folder, const Plan& plan, std::stri
     PreparedEnvironment out;
     out.python = folder / "bin" / "python";
     out.variables["PATH"] = path_with(folder / "bin", plan.image.get());
-    out.variables["VIRTUAL_ENV"] = folder.string();
+    if (plan.provider == "conda") {
+        out.variables["CONDA_PREFIX"] = folder.string();
+        out.variables["CONDA_DEFAULT_ENV"] = folder.string();
+    } else {
+        out.variables["VIRTUAL_ENV"] = folder.string();
+    }
+    out.folder = folder;
     out.key = plan.key;
     out.lock = std::move(lock);
     return out;
 }
 
-// Its interpreter is a link to one of the node, or of the image: that one can't have gone since, as the digest is the
-// same.
+// Where its interpreter is one of an image: that can't have gone since, as the digest is the same.
+bool stands_on_image(const Plan& plan) {
+    return plan.image != nullptr && plan.provider != "conda"; // conda brings its own
+}
+
 bool has_interpreter(const fs::path& python, bool in_image) {
     std::error_code ec;
     return in_image ? fs::is_symlink(python, ec) : ::access(python.c_str(), X_OK) == 0;
@@ -53,7 +68,7 @@ bool has_interpreter(const fs::path& python, bool in_image) {
 // The environment if it was published and its interpreter is still there.
 std::optional<PreparedEnvironment> look_up(const fs::path& folder, const Plan& plan) {
     const auto text = read_file(marker_of(folder));
-    if (!text || !has_interpreter(folder / "bin" / "python", plan.image != nullptr)) {
+    if (!text || !has_interpreter(folder / "bin" / "python", stands_on_image(plan))) {
         return std::nullopt;
     }
     const auto document = proto::parse_json(*text);
@@ -84,12 +99,19 @@ void make_read_only(const fs::path& folder) {
     }
 }
 
+std::vector<std::string> public_lines(std::vector<std::string> lines) {
+    std::ranges::transform(lines, lines.begin(), without_credentials);
+    return lines;
+}
+
 Result<void> publish(const fs::path& folder, const Plan& plan, const std::string& lock) {
     const proto::Json marker{{"key", plan.key},
                              {"provider", plan.provider},
                              {"python", plan.interpreter.version.str()},
                              {"interpreter", plan.interpreter.path.string()},
-                             {"requirements", plan.requirements},
+                             {"requirements", public_lines(plan.requirements)},
+                             {"conda", plan.conda_specs},
+                             {"channels", public_lines(plan.channels)},
                              {"created", format_time(SystemClock().now())},
                              {"lock", lock}};
     make_read_only(folder);
@@ -100,6 +122,33 @@ Result<void> publish(const fs::path& folder, const Plan& plan, const std::string
         return errno_error("sync '" + folder.string() + "'", errno);
     }
     return write_file_durably(marker_of(folder), proto::print_json_pretty(marker) + "\n", 0444);
+}
+
+// While an environment is compiled: nobody removes it, and nobody else compiles it.
+struct CompileLocks {
+    UniqueFd environment;
+    UniqueFd compiler;
+};
+
+UniqueFd try_lock(const fs::path& path, int how) {
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!fd || ::flock(fd.get(), how | LOCK_NB) != 0) {
+        return {};
+    }
+    return fd;
+}
+
+// Nothing if it was done before, or somebody builds, removes or compiles it now.
+std::optional<CompileLocks> hold_for_compiling(const fs::path& folder) {
+    if (!lacks_bytecode(folder)) {
+        return std::nullopt;
+    }
+    CompileLocks locks{try_lock(folder.string() + ".lock", LOCK_SH),
+                       try_lock(folder.string() + ".bytecode.lock", LOCK_EX)};
+    if (!locks.environment || !locks.compiler) {
+        return std::nullopt;
+    }
+    return locks;
 }
 
 // One build and those who wait for it.
@@ -192,38 +241,87 @@ struct EnvironmentCache::State {
           node(pool, std::move(settings)),
           user_managed(make_user_managed_provider(node)),
           plain(make_plain_provider(node)),
-          pip(make_pip_provider(node)) {}
+          pip(make_pip_provider(node)),
+          conda(make_conda_provider(node)) {}
 
     asio::any_io_executor executor;
     Node node;
     std::unique_ptr<Provider> user_managed;
     std::unique_ptr<Provider> plain;
     std::unique_ptr<Provider> pip;
+    std::unique_ptr<Provider> conda;
     std::map<std::string, PreparedEnvironment> known;
     std::map<std::string, std::shared_ptr<Flight>> flights;
+    std::deque<Plan> to_compile; // what is built but not compiled; the first one is being worked on
+    CancelToken stopping;
 
-    [[nodiscard]] Provider& choose(const proto::PythonEnvironment& python) const {
-        if (python.user_managed) {
-            return *user_managed;
+    asio::awaitable<Result<ProviderChoice>> choose(const proto::PythonEnvironment& python, const ImageBase* image) {
+        NodeFacts facts;
+        facts.policy = node.settings().policy;
+        if (!python.user_managed) {
+            const Interpreters on_image =
+                image != nullptr && image->python ? Interpreters{{*image->python}, image->python} : Interpreters{};
+            const auto nearest = choose_interpreter(
+                python.python_version, image != nullptr ? on_image : *co_await node.interpreters());
+            facts.python_fits = nearest && nearest->as_asked;
+            facts.nearest_python = nearest ? nearest->interpreter.version.str() : "none";
+            const auto tool =
+                co_await on_pool(node.pool(), [name = node.settings().conda] { return find_conda_tool(name); });
+            if (!tool) {
+                co_return tool.error();
+            }
+            facts.conda = *tool ? (*tool)->name : "";
         }
-        return python.conda_packages.empty() && python.pip_packages.empty() ? *plain : *pip;
+        co_return choose_provider(python, facts);
+    }
+
+    [[nodiscard]] Provider& provider(ProviderKind kind) const {
+        switch (kind) {
+        case ProviderKind::user_managed: return *user_managed;
+        case ProviderKind::pip: return *pip;
+        case ProviderKind::conda: return *conda;
+        case ProviderKind::plain: break;
+        }
+        return *plain;
     }
 
     [[nodiscard]] fs::path folder(const std::string& key) const { return node.settings().environments / key; }
 
     // What is ready. Memory first: that costs one look at the file system.
-    asio::awaitable<std::optional<PreparedEnvironment>> find(Plan plan) {
+    static asio::awaitable<std::optional<PreparedEnvironment>> find(std::shared_ptr<State> self, Plan plan) {
         const std::string key = plan.key;
-        const auto found = known.find(key);
-        if (found != known.end() && has_interpreter(found->second.python, plan.image != nullptr)) {
+        const auto found = self->known.find(key);
+        if (found != self->known.end() && has_interpreter(found->second.python, stands_on_image(plan))) {
             co_return found->second;
         }
-        auto there = co_await on_pool(node.pool(), [at = folder(key), plan] { return look_up(at, plan); });
+        auto there = co_await on_pool(self->node.pool(), [at = self->folder(key), plan] { return look_up(at, plan); });
         if (there) {
             there->reused = true;
-            known[key] = *there;
+            self->known[key] = *there;
+            compile_later(self, plan);
         }
         co_return there;
+    }
+
+    // One environment after the other.
+    static void compile_later(const std::shared_ptr<State>& self, const Plan& plan) {
+        self->to_compile.push_back(plan);
+        if (self->to_compile.size() == 1) {
+            asio::co_spawn(self->executor, compile_all(self), asio::detached);
+        }
+    }
+
+    static asio::awaitable<void> compile_all(std::shared_ptr<State> self) {
+        while (!self->to_compile.empty() && !self->stopping.cancelled()) {
+            const Plan& plan = self->to_compile.front();
+            const fs::path at = self->folder(plan.key);
+            const auto locks = co_await on_pool(self->node.pool(), [at] { return hold_for_compiling(at); });
+            if (locks) {
+                const ToolRunner runner = stands_on_image(plan) ? plan.image->run : ToolRunner();
+                co_await compile_bytecode(self->node, at, runner, locks->environment.get(), self->stopping);
+            }
+            self->to_compile.pop_front();
+        }
     }
 
     // Begins a build that goes on for as long as somebody waits for it.
@@ -231,14 +329,15 @@ struct EnvironmentCache::State {
         auto flight = std::make_shared<Flight>();
         self->flights[plan.key] = flight;
         const std::string key = plan.key;
-        asio::co_spawn(self->executor, build(self->node, provider, std::move(plan), self->folder(key), flight),
-                       [self, flight, key](std::exception_ptr bug, Result<PreparedEnvironment> outcome) {
+        asio::co_spawn(self->executor, build(self->node, provider, plan, self->folder(key), flight),
+                       [self, flight, key, plan](std::exception_ptr bug, Result<PreparedEnvironment> outcome) {
                            self->flights.erase(key);
                            flight->outcome = bug ? Error(Errc::internal, "building an environment failed unexpectedly")
                                                  : std::move(outcome);
                            if (flight->outcome->has_value()) {
                                self->known[key] = **flight->outcome;
                                self->known[key].reused = true;
+                               compile_later(self, plan);
                            }
                            flight->changed.notify();
                        });
@@ -251,6 +350,7 @@ EnvironmentCache::EnvironmentCache(asio::any_io_executor executor, asio::thread_
     : state_(std::make_shared<State>(std::move(executor), pool, std::move(settings))) {}
 
 EnvironmentCache::~EnvironmentCache() {
+    state_->stopping.cancel();
     for (const auto& [key, flight] : state_->flights) {
         flight->cancel.cancel();
     }
@@ -264,11 +364,16 @@ asio::awaitable<void> EnvironmentCache::warm_up() {
 asio::awaitable<Result<PreparedEnvironment>>
 EnvironmentCache::prepare(proto::PythonEnvironment python, EnvironmentBase base, LogSink log, CancelToken cancel) {
     const auto state = state_;
+    log = [to = std::move(log)](const std::string& line) { to(without_credentials(line)); };
     if (!base.reason.empty()) {
         log(base.reason);
     }
     const bool stands_in = state->node.settings().azureml_dropin && leave_out_defaults(python);
-    Provider& provider = state->choose(python);
+    const auto choice = co_await state->choose(python, base.image.get());
+    if (!choice) {
+        co_return choice.error();
+    }
+    Provider& provider = state->provider(choice->kind);
     auto plan = co_await provider.plan(std::move(python), std::move(base.image));
     if (!plan) {
         co_return plan.error();
@@ -286,7 +391,7 @@ EnvironmentCache::prepare(proto::PythonEnvironment python, EnvironmentBase base,
         say(plan->notices);
         co_return bare(*plan);
     }
-    const auto there = co_await state->find(*plan);
+    const auto there = co_await State::find(state, *plan);
     if (there) {
         if (!plan->notices.empty()) {
             say(plan->notices);
@@ -294,6 +399,9 @@ EnvironmentCache::prepare(proto::PythonEnvironment python, EnvironmentBase base,
         }
         spdlog::info("environment key={} reused=true", plan->key.substr(0, 12));
         co_return *there;
+    }
+    if (!choice->reason.empty()) {
+        log("environment: " + choice->reason);
     }
     log(plan->reason);
     say(plan->notices);

@@ -2,6 +2,8 @@
 
 #include "async/async.hpp"
 
+#include <sys/utsname.h>
+
 namespace linarite::agent {
 
 namespace {
@@ -23,6 +25,11 @@ asio::awaitable<Result<InterpreterChoice>> choose(Node& node, std::string versio
 }
 
 } // namespace
+
+std::string platform_name() {
+    utsname names{};
+    return ::uname(&names) == 0 ? std::string(names.sysname) + "-" + names.machine : "unknown";
+}
 
 asio::awaitable<const Interpreters*> Node::interpreters() {
     if (!interpreters_) {

@@ -50,18 +50,26 @@ struct EnvironmentBase {
 /// What a run starts its script with.
 struct PreparedEnvironment {
     fs::path python;
+    fs::path folder; // "" if nothing was built
     std::map<std::string, std::string>
-        variables;       // to be set for the script: PATH with its folder in front, VIRTUAL_ENV
+        variables;       // to be set for the script: PATH with its folder in front, VIRTUAL_ENV or CONDA_PREFIX
     std::string key;     // of its content; "" if nothing was built for it
     std::string lock;    // what is really installed, one line each; "" if nothing was built
     std::string bare;    // which interpreter of the node's own it is, in words; "" if something was built
     bool reused = false; // it was there already
 };
 
+/// Who makes environments: see choose_provider().
+enum class PackagePolicy { automatic, pip, conda };
+
 struct EnvironmentSettings {
     fs::path environments;                  // cache folder
-    fs::path tools;                         // where uv is put if this node has none
+    fs::path tools;                         // where uv and rattler are put if this node has none
     fs::path uv;                            // "" looks on PATH, then in `tools`
+    PackagePolicy policy = PackagePolicy::automatic;
+    std::string conda;                      // micromamba, mamba or conda; "" looks on PATH; "rattler" is our own
+    std::vector<std::string> find_links;    // folders and pages with wheels, besides the index
+    bool offline = false;                   // nothing is asked for over the network
     std::chrono::seconds build_limit{1800}; // for one environment
     bool azureml_dropin = false;            // azureml-defaults is not installed: a module of ours stands in for it
     bool strict_python = false;             // refuse instead of taking the nearest interpreter
@@ -72,8 +80,11 @@ struct Plan {
     std::string provider;
     std::string reason;               // why this provider, for the first line of the build log
     std::vector<std::string> notices; // warnings for the user
-    Interpreter interpreter;
-    std::vector<std::string> requirements; // what is to be installed; nothing if the interpreter does as it is
+    Interpreter interpreter;               // conda brings its own: its version is what was asked for, "" is any
+    std::vector<std::string> requirements; // for pip; nothing if the interpreter does as it is
+    std::vector<std::string> conda_specs;  // without python
+    std::vector<std::string> pythons;      // for conda: specs of python in the order in which they are tried
+    std::vector<std::string> channels;     // for conda
     /// SHA-256 over everything that decides the content; "" if nothing is to be built.
     std::string key;
     std::shared_ptr<const ImageBase> image; // null: the node itself
@@ -124,6 +135,11 @@ std::unique_ptr<Provider> make_user_managed_provider(Node& node);
 std::unique_ptr<Provider> make_plain_provider(Node& node);
 /// An environment with packages from an index, made by uv.
 std::unique_ptr<Provider> make_pip_provider(Node& node);
+/// An environment with a Python and packages from conda channels, and packages from an index by uv on top.
+std::unique_ptr<Provider> make_conda_provider(Node& node);
+
+/// "Linux-x86_64": what environments of one content still differ by.
+std::string platform_name();
 
 /// Chooses the interpreter for plans that do not name one, with a notice if it isn't what was asked for.
 asio::awaitable<Result<Plan>> plan_interpreter(Node& node, std::string provider, std::string version,

@@ -168,18 +168,10 @@ std::string normalise_line(const std::string& line) {
         return trimmed(line); // addresses and options: every letter counts
     }
     const auto marker = std::min(line.find(';'), line.size());
-    std::string spec = lower(without_blanks(std::string_view(line).substr(0, marker)));
-    std::string name; // PEP 503: runs of "-", "_" and "." are one "-"
-    std::size_t at = 0;
-    for (; at < spec.size() && is_name_char(spec[at]); ++at) {
-        const bool separator = spec[at] == '-' || spec[at] == '_' || spec[at] == '.';
-        if (!separator) {
-            name += spec[at];
-        } else if (name.empty() || name.back() != '-') {
-            name += '-';
-        }
-    }
-    return name + spec.substr(at) + without_blanks(std::string_view(line).substr(marker));
+    const std::string spec = lower(without_blanks(std::string_view(line).substr(0, marker)));
+    const auto end = static_cast<std::size_t>(std::find_if_not(spec.begin(), spec.end(), is_name_char) - spec.begin());
+    return normalised_name(std::string_view(spec).substr(0, end)) + spec.substr(end) +
+           without_blanks(std::string_view(line).substr(marker));
 }
 
 } // namespace
@@ -207,6 +199,32 @@ Result<Requirements> to_requirements(const std::vector<std::string>& conda, cons
 bool names_package(const std::string& line, std::string_view package) {
     const std::string normal = normalise_line(line);
     return normal.starts_with(package) && (normal.size() == package.size() || !is_name_char(normal[package.size()]));
+}
+
+std::string normalised_name(std::string_view name) {
+    std::string out;
+    for (const char c : lower(name)) {
+        const bool separator = c == '-' || c == '_' || c == '.';
+        if (!separator) {
+            out += c;
+        } else if (out.empty() || out.back() != '-') { // runs of separators are one
+            out += '-';
+        }
+    }
+    return out;
+}
+
+std::string without_credentials(std::string text) {
+    static constexpr std::string_view ends = "/ \t\"'<>";
+    for (auto at = text.find("://"); at != std::string::npos; at = text.find("://", at)) {
+        at += 3;
+        const auto end = std::min(text.find_first_of(ends, at), text.size());
+        const auto host = text.rfind('@', end == 0 ? 0 : end - 1);
+        if (host != std::string::npos && host >= at && host < end) {
+            text.replace(at, host - at, "****");
+        }
+    }
+    return text;
 }
 
 std::string normalise(const std::vector<std::string>& lines) {

@@ -22,6 +22,12 @@ Result<Requirements> to_requirements(const std::vector<std::string>& conda, cons
 /// Whether a line asks for this package, whatever its version.
 bool names_package(const std::string& line, std::string_view package);
 
+/// A package's name as all spellings of it are written the same: "Foo_bar" is "foo-bar" (PEP 503).
+std::string normalised_name(std::string_view name);
+
+/// The text without the user and the password of the addresses in it: "https://anna:pw@host/" is "https://****@host/".
+std::string without_credentials(std::string text);
+
 /// One text for all lists that mean the same: order, blanks, repeats and the spelling of names do not matter.
 std::string normalise(const std::vector<std::string>& lines);
 

@@ -102,6 +102,35 @@ std::string replace_data_references(const std::string& text, const std::map<std:
     return out;
 }
 
+namespace {
+
+bool is_below(const fs::path& path, const fs::path& folder) {
+    const auto relative = path.lexically_relative(folder);
+    return !relative.empty() && *relative.begin() != "..";
+}
+
+// Other runs have the same environment and the same data. In a container the engine sees to it.
+void protect_shared(const LaunchOrder& order, ShimJob& job) {
+    if (order.contained) {
+        return;
+    }
+    if (!order.environment_folder.empty()) {
+        job.views.push_back({order.environment_folder, order.run_dir / "changes"});
+    }
+    for (const proto::DataReference& reference : order.definition.data) {
+        const auto path = order.data_paths.find(reference.name);
+        if (reference.mode != proto::DataMode::mount || reference.overwrite || path == order.data_paths.end()) {
+            continue;
+        }
+        const bool holds_the_run = is_below(order.run_dir, path->second) || is_below(order.work_dir, path->second);
+        if (!holds_the_run) {
+            job.read_only.emplace_back(path->second);
+        }
+    }
+}
+
+} // namespace
+
 Result<LaunchPlan> plan_launch(const LaunchOrder& order) {
     if (auto checked = check(order); !checked) {
         return checked.error();
@@ -121,6 +150,7 @@ Result<LaunchPlan> plan_launch(const LaunchOrder& order) {
     if (order.definition.max_duration) {
         plan.job.limit = *order.definition.max_duration;
     }
+    protect_shared(order, plan.job);
     auto env = run_environment(order, plan);
     if (order.definition.launch == proto::LaunchKind::mpi) {
         if (auto planned = plan_mpi(order, env, std::move(argv), plan); !planned) {

@@ -25,6 +25,7 @@ struct LaunchOrder {
     std::map<std::string, std::string> inherited;   // of the agent: see inherited_variables()
     std::map<std::string, std::string> data_paths;  // by data reference name
     fs::path python;                                // interpreter of the environment
+    fs::path environment_folder;                    // what was built for it, shared with other runs; "" is nothing
     fs::path dropin;                                // last on PYTHONPATH; "" is none
     std::string interpreter;                        // what the log says of it; "" for nothing
     fs::path work_dir;                              // wd: the run's working directory, shared by nodes on one host

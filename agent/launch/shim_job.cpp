@@ -54,6 +54,23 @@ std::string group_name(const ShimJob& job) {
            std::to_string(std::hash<std::string>()(job.facts_dir.string()));
 }
 
+std::vector<std::string> texts(const std::vector<fs::path>& paths) {
+    std::vector<std::string> out;
+    out.reserve(paths.size());
+    for (const auto& path : paths) {
+        out.push_back(path.string());
+    }
+    return out;
+}
+
+Json print(const std::vector<View>& views) {
+    Json out = Json::array();
+    for (const View& view : views) {
+        out.push_back(Json{{"path", view.path.string()}, {"changes", view.changes.string()}});
+    }
+    return out;
+}
+
 int small(JsonReader& reader, std::string_view key) {
     return static_cast<int>(reader.integer(key, -1'000'000, 1'000'000, 0));
 }
@@ -85,11 +102,6 @@ Result<Json> read_object(const fs::path& file) {
 } // namespace
 
 Result<void> write_job_file(const fs::path& file, const ShimJob& job) {
-    std::vector<std::string> folders;
-    folders.reserve(job.folders.size());
-    for (const auto& folder : job.folders) {
-        folders.push_back(folder.string());
-    }
     return write_private(file, Json{{"run", job.run.str()},
                                     {"fence", std::to_string(job.fence)},
                                     {"argv", job.argv},
@@ -104,8 +116,10 @@ Result<void> write_job_file(const fs::path& file, const ShimJob& job) {
                                     {"log", print(job.log)},
                                     {"containment", to_text(job.containment)},
                                     {"cgroup", group_name(job)},
-                                    {"folders", folders},
-                                    {"signal_group", job.signal_group}});
+                                    {"folders", texts(job.folders)},
+                                    {"signal_group", job.signal_group},
+                                    {"views", print(job.views)},
+                                    {"read_only", texts(job.read_only)}});
 }
 
 Result<void> write_rank_file(const fs::path& file, const RankJob& job) {

@@ -27,6 +27,13 @@ struct LogLines {
 /// in this order.
 enum class Containment { automatic, pid_namespace, cgroup, freezer, sweep };
 
+/// A folder that is shared with others, and that the run may change nonetheless: its changes are its own.
+struct View {
+    fs::path path;
+    fs::path changes; // a folder for them
+    bool operator==(const View&) const = default;
+};
+
 /// What the supervisor of one run on one node needs to know.
 struct ShimJob {
     RunId run;
@@ -43,6 +50,8 @@ struct ShimJob {
     Containment containment = Containment::automatic;
     std::vector<fs::path> folders; // made before the start, removed with all that is in them at the end
     bool signal_group = true;      // false: the TERM goes to the main process alone
+    std::vector<View> views;       // where the kernel lets us: else they are read-only, or as they are
+    std::vector<fs::path> read_only;
 };
 
 /// One process that `linarite-shim ranks` starts.

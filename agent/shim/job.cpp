@@ -132,6 +132,11 @@ std::string read_job(const std::string& path, Job& job) {
     job.cgroup = text(document, "cgroup");
     job.folders = texts(document, "folders");
     job.signal_group = flag(document, "signal_group", job.signal_group);
+    const auto views = document.find("views");
+    for (const auto& each : views != document.end() ? *views : Json::array()) {
+        job.views.push_back({text(each, "path"), text(each, "changes")});
+    }
+    job.read_only = texts(document, "read_only");
     if (job.argv.empty() || job.cwd.empty() || job.out.empty() || job.facts_dir.empty()) {
         return "'" + path + "' lacks argv, cwd, stdout or facts_dir";
     }

@@ -23,6 +23,12 @@ struct LogLines {
     std::string failure;             // "{code}" becomes the exit code, or minus the signal
 };
 
+/// A folder that is shared with others, and that the run may change nonetheless: its changes are its own.
+struct View {
+    std::string path;
+    std::string changes; // a folder for them
+};
+
 /// One run on one node.
 struct Job {
     std::string run;
@@ -41,6 +47,8 @@ struct Job {
     std::string cgroup;               // name of the control group, if one is used
     std::vector<std::string> folders; // made before the start, removed with all that is in them at the end
     bool signal_group = true;         // false: only the main process gets the TERM
+    std::vector<View> views;
+    std::vector<std::string> read_only; // folders and files
 };
 
 /// One process that `linarite-shim ranks` starts.

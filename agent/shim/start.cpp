@@ -1,5 +1,6 @@
 #include "agent/shim/start.hpp"
 
+#include "agent/shim/mounts.hpp"
 #include "agent/shim/processes.hpp"
 
 #include <array>
@@ -73,8 +74,7 @@ bool enter_namespace(Tree& tree) {
 }
 
 bool mount_own_proc() {
-    return ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0 &&
-           ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, nullptr) == 0;
+    return enter_mount_namespace() && ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NOEXEC | MS_NODEV, nullptr) == 0;
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
@@ -137,6 +137,9 @@ void default_signals() {
         }
     } else {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL); // a backstop: the namespace's first process does this for a whole tree
+    }
+    if (wants_mounts(job) && (tree.kind == Containment::pid_namespace || enter_mount_namespace())) {
+        mount_all(job);
     }
     if (::chdir(job.cwd.c_str()) != 0) {
         refuse(pipe, Stage::folder, errno);

@@ -1,5 +1,6 @@
 // The real uv, and real packages from the index that pip is configured for.
 #include "agent/environment/cache.hpp"
+#include "agent/environment/hard_links.hpp"
 #include "agent/environment/process.hpp"
 #include "support/coroutines.hpp"
 #include "support/scratch.hpp"
@@ -324,7 +325,7 @@ TEST_F(CacheTest, FilesOfAnEnvironmentAreReadOnly) {
     const fs::path six = agent.run(*built, "import six; print(six.__file__)").at(0);
 
     EXPECT_EQ(fs::status(six).permissions() & fs::perms::owner_write, fs::perms::none);
-    EXPECT_EQ(fs::hard_link_count(six), 1U); // not the cache's own file
+    EXPECT_TRUE(fs::hard_link_count(six) == 1 || hard_links_are_safe()) << "a run may spoil the cache";
 }
 
 } // namespace

@@ -80,6 +80,15 @@ TEST(Normalise, OrderCaseBlanksAndRepeatsDoNotMatter) {
               normalise({"six", "scikit-learn", "numpy>=1.2", "six"}));
 }
 
+TEST(Credentials, AreLeftOutOfAddresses) {
+    EXPECT_EQ(without_credentials("--index-url https://anna:p%40ss@host:80/simple -v"),
+              "--index-url https://****@host:80/simple -v");
+    EXPECT_EQ(without_credentials("a @ git+https://token@host/x and http://b:c@d"),
+              "a @ git+https://****@host/x and http://****@d");
+    EXPECT_EQ(without_credentials("https://host/a@b name@host"), "https://host/a@b name@host");
+    EXPECT_EQ(without_credentials("ends in ://"), "ends in ://");
+}
+
 TEST(Normalise, DifferentContentDiffers) {
     EXPECT_NE(normalise({"numpy"}), normalise({"numpy==1.2"}));
     EXPECT_NE(normalise({"a; sys_platform == 'Linux'"}), normalise({"a; sys_platform == 'linux'"}));
