@@ -18,6 +18,19 @@ bool is_for_installer(const std::string& name) {
            std::any_of(others.begin(), others.end(), [&](const char* other) { return name == other; });
 }
 
+/// Those of a list of places, separated by commas, that are on this node.
+void mount_folders(const std::string& places, ContainerSpec& spec) {
+    for (std::size_t at = 0; at < places.size();) {
+        const std::size_t end = std::min(places.find(',', at), places.size());
+        const std::string place = places.substr(at, end - at);
+        std::error_code ec;
+        if (place.starts_with('/') && fs::exists(place, ec)) {
+            spec.mounts.push_back({place, true});
+        }
+        at = end + 1;
+    }
+}
+
 ContainerSpec make_spec(const Image& image, const std::string& user, const std::map<std::string, std::string>& labels,
                         const ProcessOrder& order) {
     ContainerSpec spec;
@@ -34,8 +47,11 @@ ContainerSpec make_spec(const Image& image, const std::string& user, const std::
         }
         spec.variables[name] = value;
         std::error_code ec;
-        if ((name == "SSL_CERT_FILE" || name == "UV_FIND_LINKS") && fs::exists(value, ec)) {
+        if (name == "SSL_CERT_FILE" && fs::exists(value, ec)) {
             spec.mounts.push_back({value, true});
+        }
+        if (name == "UV_FIND_LINKS") {
+            mount_folders(value, spec);
         }
     }
     std::error_code ec;

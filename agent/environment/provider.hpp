@@ -122,11 +122,16 @@ public:
     [[nodiscard]] const EnvironmentSettings& settings() const { return settings_; }
     [[nodiscard]] asio::thread_pool& pool() const { return pool_; }
     asio::awaitable<const Interpreters*> interpreters();
+    /// Lines of `pip config list`: what this node's files say of package indexes, asked again when one of them changed.
+    /// Nothing if there are no such files, or no pip.
+    asio::awaitable<std::vector<std::string>> pip_configuration();
 
 private:
     asio::thread_pool& pool_;
     EnvironmentSettings settings_;
     std::unique_ptr<Interpreters> interpreters_;
+    std::string pip_files_; // what pip_lines_ come from
+    std::vector<std::string> pip_lines_;
 };
 
 /// The interpreter that the request names; nothing is built.

@@ -18,28 +18,18 @@ Error explain(const std::vector<std::string>& output, int /*exit_code*/) {
     return {Errc::invalid_argument, "the environment's packages can't be installed: " + words};
 }
 
-std::string joined(const std::vector<std::string>& words) {
-    std::string out;
-    for (const std::string& word : words) {
-        out += (out.empty() ? "" : " ") + word;
-    }
-    return out;
-}
-
-// pip passes over a folder that isn't there, uv stops.
-std::string without_missing_folders(const std::string& links) {
-    std::vector<std::string> kept;
-    std::size_t at = 0;
-    while (at < links.size()) {
-        const std::size_t end = std::min(links.find(' ', at), links.size());
-        const std::string link = links.substr(at, end - at);
+// Adds those of a list that are there: pip passes over a folder that isn't, uv stops. pip separates them by blanks, uv
+// by commas.
+void add_links(const std::string& list, std::string& out) {
+    for (std::size_t at = 0; at < list.size();) {
+        const std::size_t end = std::min(list.find_first_of(", \t\n", at), list.size());
+        const std::string link = list.substr(at, end - at);
         std::error_code ec;
         if (!link.empty() && (!link.starts_with('/') || fs::exists(link, ec))) {
-            kept.push_back(link);
+            out += (out.empty() ? "" : ",") + link;
         }
         at = end + 1;
     }
-    return joined(kept);
 }
 
 } // namespace
@@ -47,17 +37,16 @@ std::string without_missing_folders(const std::string& links) {
 asio::awaitable<void> UvInstaller::prepare() {
     const EnvironmentSettings& settings = session_.node().settings();
     variables_ = installer_variables();
-    const auto index = index_variables(variables_, co_await pip_configuration());
+    const auto index = index_variables(variables_, co_await session_.node().pip_configuration());
     variables_.insert(index.begin(), index.end());
-    std::string links = joined(settings.find_links);
-    if (const auto given = variables_.find("UV_FIND_LINKS"); given != variables_.end()) {
-        links += (links.empty() ? "" : " ") + given->second;
+    std::string links;
+    for (const std::string& place : settings.find_links) {
+        add_links(place, links);
     }
-    links = without_missing_folders(links);
+    add_links(variables_["UV_FIND_LINKS"], links);
+    variables_["UV_FIND_LINKS"] = links;
     if (links.empty()) {
         variables_.erase("UV_FIND_LINKS");
-    } else {
-        variables_["UV_FIND_LINKS"] = links;
     }
     if (settings.offline) {
         variables_["UV_OFFLINE"] = "1";
@@ -110,26 +99,6 @@ asio::awaitable<Result<void>> UvInstaller::install(std::vector<std::string> requ
 
 asio::awaitable<Result<std::vector<std::string>>> UvInstaller::freeze() {
     co_return co_await uv({"pip", "freeze", "--quiet", "--python", python()}, true);
-}
-
-// What pip's configuration files say. Nothing, if there is no pip.
-asio::awaitable<std::vector<std::string>> UvInstaller::pip_configuration() const {
-    ProcessOrder order;
-    std::string python = session_.plan().interpreter.path.string();
-    if (python.empty() || session_.plan().image) { // the node's settings count, not those of an image
-        const Interpreters* interpreters = co_await session_.node().interpreters();
-        python = interpreters->usual ? interpreters->usual->path.string() : "";
-    }
-    if (python.empty()) {
-        co_return std::vector<std::string>();
-    }
-    order.arguments = {python, "-m", "pip", "config", "list"};
-    order.variables = variables_;
-    order.limit = std::chrono::seconds(20);
-    auto lines = std::make_shared<std::vector<std::string>>();
-    const auto ended = co_await run_process(
-        std::move(order), [lines](std::string_view line) { lines->emplace_back(line); }, session_.order().cancel);
-    co_return ended && ended->ok() ? *lines : std::vector<std::string>();
 }
 
 asio::awaitable<Result<std::vector<std::string>>> UvInstaller::uv(std::vector<std::string> arguments, bool quiet) {

@@ -26,7 +26,6 @@ public:
     asio::awaitable<Result<std::vector<std::string>>> freeze();
 
 private:
-    asio::awaitable<std::vector<std::string>> pip_configuration() const;
     asio::awaitable<Result<std::vector<std::string>>> uv(std::vector<std::string> arguments, bool quiet = false);
     [[nodiscard]] std::string python() const { return (session_.folder() / "bin" / "python").string(); }
 

@@ -1,5 +1,7 @@
-"""A package index on disk with small wheels under the names that old scripts ask for: the tests have no other index."""
+"""Small packages, and indexes of them on disk: for the contract tests there is no other index."""
 
+import io
+import tarfile
 import zipfile
 
 # the distribution's name, its version, the module that it brings
@@ -22,10 +24,25 @@ def write_wheel(folder, name, version, module):
     return wheel
 
 
-def make_index(folder):
+def write_source_package(folder, name, version, build):
+    """A package that has to be built, by the Python text `build` (no download is needed for that)."""
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": "def build_wheel(folder, config_settings=None, metadata_directory=None):\n"
+        + "".join(f"    {line}\n" for line in build.splitlines()),
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+    }
+    with tarfile.open(folder / f"{name}-{version}.tar.gz", "w:gz") as archive:
+        for path, text in files.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{path}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+
+
+def make_index(folder, wheels=WHEELS):
     """Writes the index and gives the address of it."""
-    for name, version, module in WHEELS:
-        (folder / name).mkdir()
+    for name, version, module in wheels:
+        (folder / name).mkdir(parents=True)
         wheel = write_wheel(folder / name, name, version, module)
         (folder / name / "index.html").write_text(f'<!DOCTYPE html><a href="{wheel.name}">{wheel.name}</a>')
     return folder.as_uri()
