@@ -43,18 +43,18 @@ def median_ms(samples):
 class Cluster:
     """A coordinator with local nodes in a directory of its own."""
 
-    def __init__(self, nodes=1, slots=1, log_level="warn"):
+    def __init__(self, nodes=1, slots=1, log_level="warn", flags=()):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="linarite-bench-"))
         self.env = dict(os.environ, LINARITE_DATA_DIR=str(self.dir / "data"))
         self.log = open(self.dir / "up.log", "wb")
-        self.nodes, self.slots, self.log_level = nodes, slots, log_level
+        self.nodes, self.slots, self.log_level, self.flags = nodes, slots, log_level, flags
 
     def start(self, wait_nodes=True):
         endpoint = self.dir / "data/endpoint.json"
         begin = time.monotonic()
         self.process = subprocess.Popen(
             [LINARITE, "up", "--nodes", str(self.nodes), "--slots", str(self.slots), "--https-port", "0",
-             "--http-port", "0", "--log-level", self.log_level],
+             "--http-port", "0", "--log-level", self.log_level, *self.flags],
             env=self.env, stdout=self.log, stderr=self.log)
         while not endpoint.exists():
             if self.process.poll() is not None:
@@ -72,6 +72,10 @@ class Cluster:
                     raise SystemExit("the nodes did not come up")
                 time.sleep(0.005)
         return ready
+
+    def builds(self):
+        """How many environments its agents began to build; needs log_level "info"."""
+        return sum(log.read_text().count(" building=true") for log in (self.dir / "data").glob("agent-*/agent.log"))
 
     def agent(self):
         """The pid of the only node's agent."""
@@ -124,3 +128,17 @@ def cpu_ms(pid):
     """Processor time of the process itself so far; children are not in it."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def first_line(command, env=None):
+    """Seconds from the start of the command to its line with "hello" on stdout."""
+    begin = time.monotonic()
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    line = process.stdout.readline()
+    while line and b"hello" not in line:
+        line = process.stdout.readline()
+    elapsed = time.monotonic() - begin
+    process.stdout.read()
+    if process.wait() != 0 or not line:
+        raise SystemExit(f"{command} failed")
+    return elapsed
