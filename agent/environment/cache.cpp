@@ -39,9 +39,10 @@ std::string path_with(const fs::path& folder, const ImageBase* image) {
     return folder.string() + (rest.empty() ? "" : ":" + rest);
 }
 
-PreparedEnvironment describe(const fs::path& folder, const Plan& plan, std::string lock) {
+PreparedEnvironment describe(const fs::path& folder, const Plan& plan, Built built) {
     PreparedEnvironment out;
     out.python = folder / "bin" / "python";
+    out.variables = std::move(built.variables);
     out.variables["PATH"] = path_with(folder / "bin", plan.image.get());
     if (plan.provider == "conda") {
         out.variables["CONDA_PREFIX"] = folder.string();
@@ -51,7 +52,7 @@ PreparedEnvironment describe(const fs::path& folder, const Plan& plan, std::stri
     }
     out.folder = folder;
     out.key = plan.key;
-    out.lock = std::move(lock);
+    out.lock = std::move(built.lock);
     return out;
 }
 
@@ -75,7 +76,10 @@ std::optional<PreparedEnvironment> look_up(const fs::path& folder, const Plan& p
     if (!document || !document->is_object()) {
         return std::nullopt;
     }
-    return describe(folder, plan, document->value("lock", ""));
+    Built built;
+    built.lock = document->value("lock", "");
+    built.variables = document->value("variables", built.variables);
+    return describe(folder, plan, std::move(built));
 }
 
 Result<void> clear_away(const fs::path& folder) {
@@ -104,7 +108,7 @@ std::vector<std::string> public_lines(std::vector<std::string> lines) {
     return lines;
 }
 
-Result<void> publish(const fs::path& folder, const Plan& plan, const std::string& lock) {
+Result<void> publish(const fs::path& folder, const Plan& plan, const Built& built) {
     const proto::Json marker{{"key", plan.key},
                              {"provider", plan.provider},
                              {"python", plan.interpreter.version.str()},
@@ -113,7 +117,8 @@ Result<void> publish(const fs::path& folder, const Plan& plan, const std::string
                              {"conda", plan.conda_specs},
                              {"channels", public_lines(plan.channels)},
                              {"created", format_time(SystemClock().now())},
-                             {"lock", lock}};
+                             {"variables", built.variables},
+                             {"lock", built.lock}};
     make_read_only(folder);
     // Thousands of small files must be on disk before the marker that vouches for them; one fsync for each takes far
     // longer.
@@ -218,7 +223,7 @@ asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Provider& provide
         co_return installed.error();
     }
     const auto published =
-        co_await on_pool(node.pool(), [folder, plan, text = *installed] { return publish(folder, plan, text); });
+        co_await on_pool(node.pool(), [folder, plan, built = *installed] { return publish(folder, plan, built); });
     if (!published) {
         co_return published.error();
     }

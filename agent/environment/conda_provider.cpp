@@ -13,6 +13,7 @@
 #include "proto/json_reader.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace linarite::agent {
 
@@ -182,6 +183,32 @@ std::vector<std::string> pip_part(const std::vector<std::string>& frozen, const 
     return out;
 }
 
+// The variables as the last line, after whatever the scripts print.
+constexpr const char* activation = R"(
+for script in "$0"/etc/conda/activate.d/*.sh; do
+    [ ! -e "$script" ] || . "$script"
+done
+exec "$0/bin/python" -I -c 'import json, os; print(); print(json.dumps(dict(os.environ)))'
+)";
+
+std::map<std::string, std::string> set_by_scripts(const std::vector<std::string>& output,
+                                                  const std::map<std::string, std::string>& before) {
+    static const std::set<std::string> of_the_shell{"PATH", "PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"};
+    std::map<std::string, std::string> out;
+    const auto document = output.empty() ? Result<Json>(Json::object()) : proto::parse_json(output.back());
+    if (!document || !document->is_object()) {
+        return out;
+    }
+    for (const auto& [name, value] : document->items()) {
+        const auto old = before.find(name);
+        const bool is_new = value.is_string() && (old == before.end() || old->second != value.get<std::string>());
+        if (is_new && !of_the_shell.contains(name)) {
+            out[name] = value.get<std::string>();
+        }
+    }
+    return out;
+}
+
 class CondaProvider final : public Provider {
 public:
     explicit CondaProvider(Node& node) : node_(node) {}
@@ -211,7 +238,7 @@ public:
         co_return plan;
     }
 
-    asio::awaitable<Result<std::string>> build(BuildOrder order) override {
+    asio::awaitable<Result<Built>> build(BuildOrder order) override {
         const auto tool = co_await provide_tool(order);
         if (!tool) {
             co_return tool.error();
@@ -223,14 +250,24 @@ public:
         }
         const auto locked =
             co_await on_pool(node_.pool(), [folder = session.folder()] { return read_conda_lock(folder); });
-        if (!locked || session.plan().requirements.empty()) {
-            co_return locked ? Result<std::string>(lines_of(*locked)) : locked.error();
+        if (!locked) {
+            co_return locked.error();
         }
-        const auto frozen = co_await add_from_index(session);
-        if (!frozen) {
-            co_return frozen.error();
+        Built built;
+        built.lock = lines_of(*locked);
+        if (!session.plan().requirements.empty()) {
+            const auto frozen = co_await add_from_index(session);
+            if (!frozen) {
+                co_return frozen.error();
+            }
+            built.lock += "# from the package index:\n" + lines_of(pip_part(*frozen, *locked));
         }
-        co_return lines_of(*locked) + "# from the package index:\n" + lines_of(pip_part(*frozen, *locked));
+        auto variables = co_await activate(session);
+        if (!variables) {
+            co_return variables.error();
+        }
+        built.variables = std::move(*variables);
+        co_return built;
     }
 
 private:
@@ -268,6 +305,32 @@ private:
         session.step("making a conda environment with " + tool.name);
         CondaBuild build(session, std::move(tool));
         co_return co_await build.run();
+    }
+
+    // What the packages' activation scripts set: JAVA_HOME, GDAL_DATA and the like. They are run once, here.
+    static asio::awaitable<Result<std::map<std::string, std::string>>> activate(BuildSession& session) {
+        const fs::path scripts = session.folder() / "etc/conda/activate.d";
+        std::error_code ec;
+        if (fs::is_empty(scripts, ec) || ec) {
+            co_return std::map<std::string, std::string>();
+        }
+        const fs::path bash = find_on_path("bash", false);
+        ToolCall call;
+        call.arguments = {bash.empty() ? "/bin/sh" : bash.string(), "-c", activation, session.folder().string()};
+        call.variables = installer_variables();
+        call.variables["CONDA_PREFIX"] = session.folder().string();
+        call.variables["PATH"] = (session.folder() / "bin").string() + ":" + call.variables["PATH"];
+        call.quiet = true;
+        call.explain = [](const std::vector<std::string>& output, int code) {
+            return Error(Errc::invalid_argument, "an activation script of the environment's packages ended with " +
+                                                     std::to_string(code) + ": " + failure_words(output));
+        };
+        const auto before = call.variables;
+        const auto said = co_await session.run(std::move(call));
+        if (!said) {
+            co_return said.error();
+        }
+        co_return set_by_scripts(*said, before);
     }
 
     asio::awaitable<Result<std::vector<std::string>>> add_from_index(BuildSession& session) {

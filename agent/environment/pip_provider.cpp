@@ -34,7 +34,7 @@ public:
         co_return plan;
     }
 
-    asio::awaitable<Result<std::string>> build(BuildOrder order) override {
+    asio::awaitable<Result<Built>> build(BuildOrder order) override {
         const auto uv = co_await provide_uv(node_, order.log, order.cancel);
         if (!uv) {
             co_return uv.error();
@@ -55,11 +55,11 @@ public:
         if (!frozen) {
             co_return frozen.error();
         }
-        std::string lock;
+        Built built;
         for (const std::string& line : *frozen) {
-            lock += line + "\n";
+            built.lock += line + "\n";
         }
-        co_return lock;
+        co_return built;
     }
 
 private:

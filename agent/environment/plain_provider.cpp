@@ -12,7 +12,7 @@ public:
                                        std::shared_ptr<const ImageBase> image) override {
         return plan_interpreter(node_, "plain", std::move(python.python_version), std::move(image));
     }
-    asio::awaitable<Result<std::string>> build(BuildOrder /*order*/) override {
+    asio::awaitable<Result<Built>> build(BuildOrder /*order*/) override {
         co_return Error(Errc::internal, "an installed interpreter is never built");
     }
 

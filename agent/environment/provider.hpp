@@ -99,6 +99,12 @@ struct BuildOrder {
     CancelToken cancel;
 };
 
+/// What a build made.
+struct Built {
+    std::string lock;                             // what is installed (PreparedEnvironment::lock)
+    std::map<std::string, std::string> variables; // that programs in it need to be given, besides PATH
+};
+
 class Provider {
 public:
     Provider() = default;
@@ -109,9 +115,8 @@ public:
     /// Decides what to do, on the node itself or on an image. Looks at the node, changes nothing.
     virtual asio::awaitable<Result<Plan>> plan(proto::PythonEnvironment python,
                                                std::shared_ptr<const ImageBase> image) = 0;
-    /// Makes what the plan says and returns what is installed (PreparedEnvironment::lock). Called for plans with a key
-    /// only.
-    virtual asio::awaitable<Result<std::string>> build(BuildOrder order) = 0;
+    /// Makes what the plan says. Called for plans with a key only.
+    virtual asio::awaitable<Result<Built>> build(BuildOrder order) = 0;
 };
 
 /// What the providers of one node share: its settings, the pool for blocking work and the list of interpreters, looked

@@ -76,13 +76,14 @@ class Progress:
 
 
 async def solve(order):
-    """As conda's flexible priority: the first channel that has a package wins, unless nothing fits then."""
+    """As conda: pip comes with Python where there is one, and the first channel that has a package wins if that fits."""
     gateway = rattler.Gateway(
         cache_dir=os.path.join(order["cache"], "repodata"),
         default_config=rattler.SourceConfig(cache_action="force-cache-only" if order["offline"] else "cache-or-fetch"),
     )
+    strict, any_channel = rattler.ChannelPriority.Strict, rattler.ChannelPriority.Disabled
     refusal = None
-    for priority in (rattler.ChannelPriority.Strict, rattler.ChannelPriority.Disabled):
+    for priority, pip in ((strict, True), (strict, False), (any_channel, False)):
         try:
             return await rattler.solve(
                 sources=channels_of(order),
@@ -91,9 +92,11 @@ async def solve(order):
                 platforms=[rattler.Subdir.current(), "noarch"],
                 virtual_packages=rattler.VirtualPackage.detect(),
                 channel_priority=priority,
+                add_pip_as_python_dependency=pip,
             )
         except exceptions.SolverError as error:
-            refusal = refusal or error
+            if not pip:
+                refusal = refusal or error
     raise refusal
 
 

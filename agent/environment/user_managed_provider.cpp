@@ -41,7 +41,7 @@ public:
         co_return out;
     }
 
-    asio::awaitable<Result<std::string>> build(BuildOrder /*order*/) override {
+    asio::awaitable<Result<Built>> build(BuildOrder /*order*/) override {
         co_return Error(Errc::internal, "a user-managed environment is never built");
     }
 

@@ -103,6 +103,19 @@ TEST_F(CondaTest, PackagesOfTheIndexGoOnTop) {
                 Contains("1.0"));
 }
 
+TEST_F(CondaTest, WhatActivationScriptsSetComesWithTheEnvironment) {
+    python.conda_packages = {"lin-active"};
+
+    const auto built = prepare();
+    const auto again = prepare();
+
+    ASSERT_TRUE(built && again) << (built ? again : built).error().detail();
+    const std::string prefix = built->variables.at("CONDA_PREFIX");
+    EXPECT_THAT(built->variables, testing::Contains(testing::Pair("LIN_HOME", prefix + "/share/lin")));
+    EXPECT_EQ(again->variables, built->variables);
+    EXPECT_FALSE(built->variables.contains("HOME")); // the node's own are none of the environment's
+}
+
 TEST_F(CondaTest, AnUnsatisfiableRequestFailsInTheSolversWords) {
     python.conda_packages = {"lin-clash"};
 
