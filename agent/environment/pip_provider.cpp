@@ -4,6 +4,8 @@
 #include "agent/environment/uv_installer.hpp"
 #include "common/hash.hpp"
 
+#include <algorithm>
+
 namespace linarite::agent {
 
 namespace {
@@ -27,7 +29,7 @@ public:
         plan->reason = "environment: packages are installed by uv from the package index, into Python " +
                        plan->interpreter.version.str() + (image ? " of image '" + image->name + "'" : "");
         if (!plan->requirements.empty()) {
-            plan->key = sha256_hex("linarite environment 1\npip\n" + platform_name() + "\n" +
+            plan->key = sha256_hex("linarite environment 2\npip\n" + platform_name() + "\n" +
                                    (image ? image->digest + "\n" : "") + plan->interpreter.path.string() + " " +
                                    plan->interpreter.version.str() + "\n" + normalise(plan->requirements));
         }
@@ -48,7 +50,7 @@ public:
             co_return made.error();
         }
         session.step("installing packages");
-        if (const auto installed = co_await installer.install(plan.requirements); !installed) {
+        if (const auto installed = co_await install_with_pip(session, installer); !installed) {
             co_return installed.error();
         }
         const auto frozen = co_await installer.freeze();
@@ -63,6 +65,23 @@ public:
     }
 
 private:
+    // Environments of conda and of venv have pip, and packages and scripts of their time use it without asking for it.
+    static asio::awaitable<Result<void>> install_with_pip(BuildSession& session, UvInstaller& installer) {
+        const std::vector<std::string>& asked = session.plan().requirements;
+        const bool names_pip =
+            std::ranges::any_of(asked, [](const std::string& line) { return names_package(line, "pip"); });
+        std::vector<std::string> with_pip = asked;
+        if (!names_pip) {
+            with_pip.emplace_back("pip");
+        }
+        auto installed = co_await installer.install(with_pip);
+        if (installed || names_pip || installed.error().detail().find("pip was not found") == std::string::npos) {
+            co_return installed;
+        }
+        session.step("the package index has no pip: the environment goes without");
+        co_return co_await installer.install(asked);
+    }
+
     Node& node_;
 };
 
