@@ -47,6 +47,7 @@ struct DaemonOptions {
     std::string conda;
     std::vector<std::string> find_links;
     bool offline = false;
+    bool strict_python = false;
     int build_limit = 1800; // seconds
     std::string shared_dir;
     std::string mpi_interface;
@@ -131,6 +132,9 @@ std::vector<std::string> run_arguments(const DaemonOptions& daemon) {
     if (daemon.offline) {
         out.emplace_back("--offline");
     }
+    if (daemon.strict_python) {
+        out.emplace_back("--strict-python");
+    }
     return out;
 }
 
@@ -151,6 +155,7 @@ agent::EnvironmentSettings package_settings(const DaemonOptions& daemon) {
     settings.conda = daemon.conda;
     settings.find_links = daemon.find_links;
     settings.offline = daemon.offline;
+    settings.strict_python = daemon.strict_python;
     settings.build_limit = std::chrono::seconds(daemon.build_limit);
     return settings;
 }
@@ -400,6 +405,8 @@ void add_package_options(CLI::App* command, DaemonOptions& daemon) {
         ->type_name("PLACE");
     command->add_flag("--offline", daemon.offline,
                       "Ask nothing of package indexes and channels: use what is on the node alone");
+    command->add_flag("--strict-python", daemon.strict_python,
+                      "Refuse runs whose Python can't be had, instead of taking the nearest with a warning");
     command->add_option("--env-build-limit", daemon.build_limit, "Seconds that an environment may take to build")
         ->check(CLI::Range(1, 7 * 24 * 3600))
         ->capture_default_str();
