@@ -107,6 +107,17 @@ TEST_F(CacheTest, BuildsOnceAndReusesWithoutAWord) {
     EXPECT_THAT(again_log, IsEmpty());
 }
 
+// Packages of conda's time import pip without asking for it.
+TEST_F(CacheTest, AnEnvironmentHasPipAsThoseOfCondaHave) {
+    Agent agent(scratch.root());
+
+    const auto built = agent.install({"six"});
+
+    ASSERT_TRUE(built) << built.error().detail();
+    EXPECT_THAT(built->lock, HasSubstr("pip=="));
+    EXPECT_THAT(agent.run(*built, "import pip; print('pip', pip.__version__)"), Contains(HasSubstr("pip ")));
+}
+
 TEST_F(CacheTest, ANewAgentFindsWhatIsThere) {
     const auto built = Agent(scratch.root()).install({"six"});
     ASSERT_TRUE(built);
