@@ -51,3 +51,16 @@ build() {
     fi
     say "built preset $preset in $((SECONDS - started)) s"
 }
+
+# interpreter VERSION: a Python of that version on this machine; nothing if there is none. A version manager's shims are
+# on the PATH even where they refuse to work, so its folder is looked into.
+interpreter() {
+    local candidate
+    for candidate in /usr/bin/python"$1" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python \
+        "$(UV_PYTHON_DOWNLOADS=never "$root/build/tools/bin/uv" python find --no-project "$1" 2>/dev/null || true)"; do
+        if [[ -x $candidate ]] && "$candidate" -c 'import ssl, sqlite3, venv' 2>/dev/null; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+}
