@@ -15,7 +15,8 @@ void add_if_there(std::vector<BindMount>& mounts, const fs::path& path, bool rea
 
 Result<void> check_image(const Image& image, const proto::RunDefinition& definition) {
     // where an environment is made, whoever makes it says what it lacks: conda brings a Python of its own
-    const bool names_none = definition.python.interpreter_path == "python" || definition.python.interpreter_path.empty();
+    const bool names_none =
+        definition.python.interpreter_path == "python" || definition.python.interpreter_path.empty();
     if (!definition.script.empty() && image.python.empty() && definition.python.user_managed && names_none) {
         return Error(
             Errc::invalid_argument,
@@ -71,7 +72,8 @@ std::vector<BindMount> container_mounts(const LaunchOrder& order, const std::vec
     for (const proto::DesiredData& entry : data) {
         const auto path = order.data_paths.find(entry.reference.name);
         if (path != order.data_paths.end()) {
-            add_if_there(mounts, path->second, entry.reference.mode == proto::DataMode::mount && !entry.reference.overwrite);
+            add_if_there(mounts, path->second,
+                         entry.reference.mode == proto::DataMode::mount && !entry.reference.overwrite);
         }
     }
     return mounts;

@@ -51,8 +51,10 @@ asio::awaitable<void> compile_bytecode(Node& node, fs::path environment, ToolRun
     order.keep_fd = lock_fd;
     const auto begun = std::chrono::steady_clock::now();
     auto words = std::make_shared<std::string>();
-    const auto ended = runner ? co_await runner(order, [words](std::string_view line) { *words = line; }, cancel)
-                              : co_await run_process(order, [words](std::string_view line) { *words = line; }, cancel);
+    const auto ended = runner ? co_await runner(
+                                    order, [words](std::string_view line) { *words = line; }, cancel)
+                              : co_await run_process(
+                                    order, [words](std::string_view line) { *words = line; }, cancel);
     if (!ended || !ended->ok()) {
         if (!cancel.cancelled()) {
             spdlog::warn("environment={} compiled=false words={}", environment.filename().string(),

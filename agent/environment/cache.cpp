@@ -266,8 +266,8 @@ struct EnvironmentCache::State {
         if (!python.user_managed) {
             const Interpreters on_image =
                 image != nullptr && image->python ? Interpreters{{*image->python}, image->python} : Interpreters{};
-            const auto nearest = choose_interpreter(
-                python.python_version, image != nullptr ? on_image : *co_await node.interpreters());
+            const auto nearest =
+                choose_interpreter(python.python_version, image != nullptr ? on_image : *co_await node.interpreters());
             facts.python_fits = nearest && nearest->as_asked;
             facts.nearest_python = nearest ? nearest->interpreter.version.str() : "none";
             const auto tool =

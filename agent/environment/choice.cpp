@@ -37,10 +37,11 @@ ProviderChoice choose_provider(const proto::PythonEnvironment& python, const Nod
         return {ProviderKind::conda, "conda (" + tool + "): the run names channel '" + *own + "'"};
     }
     if (node.conda.empty()) {
-        return {without_conda.kind, conda_packages ? "no conda: this node has no conda tool, so conda's packages are taken "
-                                                     "by their names on the package index (--packages conda, or a conda, "
-                                                     "mamba or micromamba on the agent's PATH changes that)"
-                                                   : ""};
+        return {without_conda.kind, conda_packages
+                                        ? "no conda: this node has no conda tool, so conda's packages are taken "
+                                          "by their names on the package index (--packages conda, or a conda, "
+                                          "mamba or micromamba on the agent's PATH changes that)"
+                                        : ""};
     }
     if (conda_packages) {
         return {ProviderKind::conda, "conda (" + tool + "): packages of conda are asked for, and this node has it"};

@@ -23,8 +23,9 @@ bool is_executable(const fs::path& path) {
 }
 
 Error no_rattler(const std::string& why) {
-    return {Errc::unavailable, "rattler, which makes conda environments, could not be installed: " + why +
-                                   " (or put micromamba, mamba or conda on the agent's PATH, or name one with --conda)"};
+    return {Errc::unavailable,
+            "rattler, which makes conda environments, could not be installed: " + why +
+                " (or put micromamba, mamba or conda on the agent's PATH, or name one with --conda)"};
 }
 
 std::string text_of(const proto::Json& document, const char* key) {
@@ -105,9 +106,14 @@ asio::awaitable<Result<CondaTool>> provide_rattler(Node& node, LogSink log, Canc
 
 std::string conda_failure_words(const std::vector<std::string>& output) {
     // what they print while they work: bars, spinners, the list of what is fetched
-    static constexpr std::array<std::string_view, 8> noise{"Collecting package metadata", "Solving environment: ...",
-                                                           "Retrieving notices", "Loading pins", "Channels:",
-                                                           "Platform:", "Pins:", "[+]"};
+    static constexpr std::array<std::string_view, 8> noise{"Collecting package metadata",
+                                                           "Solving environment: ...",
+                                                           "Retrieving notices",
+                                                           "Loading pins",
+                                                           "Channels:",
+                                                           "Platform:",
+                                                           "Pins:",
+                                                           "[+]"};
     std::string words;
     for (const std::string& line : output) {
         const bool says_nothing = line.find_first_not_of(" \t") == std::string::npos ||
@@ -123,15 +129,12 @@ std::string conda_failure_words(const std::vector<std::string>& output) {
 }
 
 bool is_unsatisfiable(std::string_view words) {
-    static constexpr std::array<std::string_view, 9> signs{"UnsatisfiableError",
-                                                           "PackagesNotFoundError",
-                                                           "ResolvePackageNotFound",
-                                                           "ould not solve for environment specs",
-                                                           "Cannot solve the request",
-                                                           "Encountered problems while solving",
-                                                           "are incompatible",
-                                                           "nothing provides",
-                                                           "No candidates were found"};
+    static constexpr std::array<std::string_view, 9> signs{
+        "UnsatisfiableError",       "PackagesNotFoundError",
+        "ResolvePackageNotFound",   "ould not solve for environment specs",
+        "Cannot solve the request", "Encountered problems while solving",
+        "are incompatible",         "nothing provides",
+        "No candidates were found"};
     return std::any_of(signs.begin(), signs.end(),
                        [&](std::string_view sign) { return words.find(sign) != std::string_view::npos; });
 }
@@ -146,8 +149,9 @@ Result<std::vector<std::string>> read_conda_lock(const fs::path& prefix) {
         const auto text = read_file(entry.path());
         const auto document = text ? proto::parse_json(*text) : Result<proto::Json>(text.error());
         if (!document || !document->is_object() || text_of(*document, "name").empty()) {
-            return Error(Errc::internal, "'" + entry.path().string() + "' can't be read, so it is not known what was "
-                                                                       "installed");
+            return Error(Errc::internal, "'" + entry.path().string() +
+                                             "' can't be read, so it is not known what was "
+                                             "installed");
         }
         std::string line =
             text_of(*document, "name") + " " + text_of(*document, "version") + " " + text_of(*document, "build");

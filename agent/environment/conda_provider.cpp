@@ -87,8 +87,7 @@ public:
                 first = made;
             }
             if (i + 1 < pythons.size()) {
-                session_.step("warning: " + pythons[i] + " can't be had with these packages: trying " +
-                              pythons[i + 1]);
+                session_.step("warning: " + pythons[i] + " can't be had with these packages: trying " + pythons[i + 1]);
             }
         }
         co_return first;
@@ -233,8 +232,8 @@ public:
                       (plan.requirements.empty() ? "" : ", with packages from the package index on top, by uv");
         plan.image = image;
         plan.key = sha256_hex("linarite environment 1\nconda\n" + platform_name() + "\n" +
-                              (image ? image->digest + "\n" : "") + lines_of(plan.channels) + plan.pythons.front() +
-                              "\n" + normalise(plan.conda_specs) + "\n" + normalise(plan.requirements));
+                              (image ? image->digest + "\n" : "") + lines_of(plan.channels) + lines_of(plan.pythons) +
+                              "\n" + normalise_conda(plan.conda_specs) + "\n" + normalise(plan.requirements));
         co_return plan;
     }
 

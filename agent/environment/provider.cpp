@@ -31,8 +31,8 @@ asio::awaitable<Result<InterpreterChoice>> choose(Node& node, std::string versio
 std::string describe_pip_files(std::map<std::string, std::string> own, const fs::path& python) {
     const fs::path home = own["HOME"];
     const fs::path user = own["XDG_CONFIG_HOME"].empty() ? home / ".config" : fs::path(own["XDG_CONFIG_HOME"]);
-    std::vector<fs::path> places{"/etc/pip.conf", "/etc/xdg/pip/pip.conf", home / ".pip/pip.conf", user / "pip/pip.conf",
-                                 python.parent_path().parent_path() / "pip.conf"};
+    std::vector<fs::path> places{"/etc/pip.conf", "/etc/xdg/pip/pip.conf", home / ".pip/pip.conf",
+                                 user / "pip/pip.conf", python.parent_path().parent_path() / "pip.conf"};
     if (!own["PIP_CONFIG_FILE"].empty()) {
         places.emplace_back(own["PIP_CONFIG_FILE"]);
     }

@@ -63,9 +63,9 @@ struct PreparedEnvironment {
 enum class PackagePolicy { automatic, pip, conda };
 
 struct EnvironmentSettings {
-    fs::path environments;                  // cache folder
-    fs::path tools;                         // where uv and rattler are put if this node has none
-    fs::path uv;                            // "" looks on PATH, then in `tools`
+    fs::path environments; // cache folder
+    fs::path tools;        // where uv and rattler are put if this node has none
+    fs::path uv;           // "" looks on PATH, then in `tools`
     PackagePolicy policy = PackagePolicy::automatic;
     std::string conda;                      // micromamba, mamba or conda; "" looks on PATH; "rattler" is our own
     std::vector<std::string> find_links;    // folders and pages with wheels, besides the index
@@ -78,8 +78,8 @@ struct EnvironmentSettings {
 /// What a provider means to do for one request.
 struct Plan {
     std::string provider;
-    std::string reason;               // why this provider, for the first line of the build log
-    std::vector<std::string> notices; // warnings for the user
+    std::string reason;                    // why this provider, for the first line of the build log
+    std::vector<std::string> notices;      // warnings for the user
     Interpreter interpreter;               // conda brings its own: its version is what was asked for, "" is any
     std::vector<std::string> requirements; // for pip; nothing if the interpreter does as it is
     std::vector<std::string> conda_specs;  // without python

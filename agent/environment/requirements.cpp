@@ -227,10 +227,30 @@ std::string without_credentials(std::string text) {
     return text;
 }
 
-std::string normalise(const std::vector<std::string>& lines) {
+namespace {
+
+// Blanks at an operator say nothing, others separate name, version and build.
+std::string normalise_spec(const std::string& spec) {
+    static constexpr std::string_view operators = "=<>!~,|[]'\"";
+    const std::string text = trimmed(spec);
+    const auto end = std::min(text.find_first_of(" \t=<>!~["), text.size());
+    std::string out = lower(std::string_view(text).substr(0, end));
+    for (std::size_t at = end; at < text.size(); ++at) {
+        const bool blank = text[at] == ' ' || text[at] == '\t';
+        const auto next = text.find_first_not_of(" \t", at); // there is one: the text ends with none
+        const bool idle = blank && (next != at + 1 || operators.find(text[next]) != std::string_view::npos ||
+                                    operators.find(out.back()) != std::string_view::npos);
+        if (!idle) {
+            out += blank ? ' ' : text[at];
+        }
+    }
+    return out;
+}
+
+std::string sorted_lines(const std::vector<std::string>& lines, std::string (*normal)(const std::string&)) {
     std::vector<std::string> sorted;
     sorted.reserve(lines.size());
-    std::transform(lines.begin(), lines.end(), std::back_inserter(sorted), normalise_line);
+    std::transform(lines.begin(), lines.end(), std::back_inserter(sorted), normal);
     std::sort(sorted.begin(), sorted.end());
     sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
     std::string out;
@@ -238,6 +258,16 @@ std::string normalise(const std::vector<std::string>& lines) {
         out += line + "\n";
     }
     return out;
+}
+
+} // namespace
+
+std::string normalise(const std::vector<std::string>& lines) {
+    return sorted_lines(lines, normalise_line);
+}
+
+std::string normalise_conda(const std::vector<std::string>& specs) {
+    return sorted_lines(specs, normalise_spec);
 }
 
 } // namespace linarite::agent

@@ -31,4 +31,7 @@ std::string without_credentials(std::string text);
 /// One text for all lists that mean the same: order, blanks, repeats and the spelling of names do not matter.
 std::string normalise(const std::vector<std::string>& lines);
 
+/// The same for conda's specs, in which "a_b" and "a-b" are two packages, and a blank may stand for an operator.
+std::string normalise_conda(const std::vector<std::string>& specs);
+
 } // namespace linarite::agent

@@ -54,14 +54,12 @@ asio::awaitable<void> UvInstaller::prepare() {
     variables_["UV_PYTHON_DOWNLOADS"] = "never";
     variables_["UV_NO_PROGRESS"] = "1";
     variables_["UV_CACHE_DIR"] = (settings.environments / ".uv-cache").string();
-    const bool links_are_safe =
-        co_await on_pool(session_.node().pool(), [] { return hard_links_are_safe(); });
+    const bool links_are_safe = co_await on_pool(session_.node().pool(), [] { return hard_links_are_safe(); });
     variables_["UV_LINK_MODE"] = links_are_safe ? "hardlink" : "copy";
 }
 
 asio::awaitable<Result<void>> UvInstaller::make_environment(fs::path interpreter) {
-    const auto made =
-        co_await uv({"venv", "--quiet", "--python", interpreter.string(), session_.folder().string()});
+    const auto made = co_await uv({"venv", "--quiet", "--python", interpreter.string(), session_.folder().string()});
     co_return made ? Result<void>() : made.error();
 }
 

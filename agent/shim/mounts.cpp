@@ -26,8 +26,8 @@ bool mount_view(const View& view) {
     std::error_code error;
     std::filesystem::create_directories(upper, error);
     std::filesystem::create_directories(work, error);
-    const std::string options = "lowerdir=" + escaped(view.path) + ",upperdir=" + escaped(upper) +
-                                ",workdir=" + escaped(work);
+    const std::string options =
+        "lowerdir=" + escaped(view.path) + ",upperdir=" + escaped(upper) + ",workdir=" + escaped(work);
     return ::mount("overlay", view.path.c_str(), "overlay", 0, options.c_str()) == 0;
 }
 

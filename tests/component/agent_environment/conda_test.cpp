@@ -21,8 +21,8 @@ protected:
     // The channel is the same for all tests: packing a Python takes seconds.
     static void SetUpTestSuite() {
         shared().emplace();
-        const std::string command =
-            std::string(LINARITE_SOURCE_DIR) + "/tests/support/make_conda_channel --python /usr/bin/python3 " + channel();
+        const std::string command = std::string(LINARITE_SOURCE_DIR) +
+                                    "/tests/support/make_conda_channel --python /usr/bin/python3 " + channel();
         ASSERT_EQ(std::system(command.c_str()), 0); // NOLINT(concurrency-mt-unsafe, cert-env33-c)
     }
     static void TearDownTestSuite() { shared().reset(); }

@@ -13,10 +13,11 @@ using testing::HasSubstr;
 using testing::Not;
 
 TEST(CondaFailure, IsTheReasonWithoutTheProgress) {
-    const std::string words = conda_failure_words({"Collecting package metadata (repodata.json): ...working... done", "",
-                                                   "PackagesNotFoundError: The following packages are not available "
-                                                   "from current channels:",
-                                                   "", "  - nosuch"});
+    const std::string words =
+        conda_failure_words({"Collecting package metadata (repodata.json): ...working... done", "",
+                             "PackagesNotFoundError: The following packages are not available "
+                             "from current channels:",
+                             "", "  - nosuch"});
     EXPECT_EQ(words, "PackagesNotFoundError: The following packages are not available from current channels:\n"
                      "  - nosuch");
     EXPECT_TRUE(is_unsatisfiable(words));

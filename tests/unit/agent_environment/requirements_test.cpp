@@ -89,6 +89,19 @@ TEST(Credentials, AreLeftOutOfAddresses) {
     EXPECT_EQ(without_credentials("ends in ://"), "ends in ://");
 }
 
+TEST(NormaliseConda, OrderCaseAndIdleBlanksDoNotMatter) {
+    EXPECT_EQ(normalise_conda({"NumPy >= 1.20", "conda-forge::six"}),
+              normalise_conda({"conda-forge::six", "numpy>=1.20"}));
+    EXPECT_EQ(normalise_conda({" numpy  1.21   py38_0 "}), "numpy 1.21 py38_0\n");
+    EXPECT_EQ(normalise_conda({"a >=1 , <2"}), "a>=1,<2\n");
+}
+
+TEST(NormaliseConda, DifferentPackagesDiffer) {
+    EXPECT_NE(normalise_conda({"a_b"}), normalise_conda({"a-b"}));
+    EXPECT_NE(normalise_conda({"numpy 1.21"}), normalise_conda({"numpy1.21"}));
+    EXPECT_NE(normalise_conda({"a=1=Py_0"}), normalise_conda({"a=1=py_0"}));
+}
+
 TEST(Normalise, DifferentContentDiffers) {
     EXPECT_NE(normalise({"numpy"}), normalise({"numpy==1.2"}));
     EXPECT_NE(normalise({"a; sys_platform == 'Linux'"}), normalise({"a; sys_platform == 'linux'"}));
