@@ -323,6 +323,7 @@ Result<void> App::Parts::open() {
                                                        [this](proto::SyncAnswer answer) { wanted(std::move(answer)); },
                                                        [this](Error error) { on_refused(std::move(error)); }});
     link->start();
+    environments.tidy();
     return {};
 }
 

@@ -57,6 +57,8 @@ struct DaemonOptions {
     std::string container_memory;
     double container_cpus = 0;
     std::string max_log_size = "10g";
+    std::string env_cache_size = "50g";
+    std::string env_min_free = "2g";
     bool local = false;
     bool shares_host = false;
 };
@@ -123,6 +125,7 @@ std::vector<std::string> run_arguments(const DaemonOptions& daemon) {
     }
     out.insert(out.end(), {"--max-log-size", daemon.max_log_size, "--packages", daemon.packages, "--env-build-limit",
                            std::to_string(daemon.build_limit)});
+    out.insert(out.end(), {"--env-cache-size", daemon.env_cache_size, "--env-min-free", daemon.env_min_free});
     if (!daemon.conda.empty()) {
         out.insert(out.end(), {"--conda", daemon.conda});
     }
@@ -160,6 +163,25 @@ agent::EnvironmentSettings package_settings(const DaemonOptions& daemon) {
     return settings;
 }
 
+/// The same, and 0 is no limit.
+Result<std::uint64_t> read_limit(const std::string& option, const std::string& text) {
+    return proto::parse_byte_size(text) == std::uint64_t{0} ? Result<std::uint64_t>(std::uint64_t{0})
+                                                            : read_size(option, text);
+}
+
+Result<void> read_environment_limits(const DaemonOptions& daemon, agent::Options& options) {
+    const auto most = read_limit("--env-cache-size", daemon.env_cache_size);
+    if (!most) {
+        return most.error();
+    }
+    const auto least = read_limit("--env-min-free", daemon.env_min_free);
+    if (!least) {
+        return least.error();
+    }
+    options.packages.limits = {*most, *least};
+    return {};
+}
+
 Result<agent::Options> read_run_options(const DaemonOptions& daemon) {
     agent::Options options;
     options.packages = package_settings(daemon);
@@ -183,6 +205,9 @@ Result<agent::Options> read_run_options(const DaemonOptions& daemon) {
     }
     options.max_log_size = *log_size;
     options.container_cpus = daemon.container_cpus;
+    if (auto read = read_environment_limits(daemon, options); !read) {
+        return read.error();
+    }
     return options;
 }
 
@@ -383,6 +408,18 @@ void add_run_options(CLI::App* command, DaemonOptions& daemon) {
     command
         ->add_option("--max-log-size", daemon.max_log_size,
                      "Longest log of a run that is kept whole; of a longer one the beginning and the end are")
+        ->type_name("SIZE")
+        ->capture_default_str();
+    command
+        ->add_option("--env-cache-size", daemon.env_cache_size,
+                     "What kept environments may take on the disk; over it, idle ones are removed, the one first that "
+                     "was not used for the longest time; 0 is no limit")
+        ->type_name("SIZE")
+        ->capture_default_str();
+    command
+        ->add_option("--env-min-free", daemon.env_min_free,
+                     "What is to be free on their file system; below it, idle environments are removed, too; 0 is no "
+                     "limit")
         ->type_name("SIZE")
         ->capture_default_str();
 }

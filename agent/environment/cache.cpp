@@ -6,9 +6,13 @@
 #include "agent/environment/file_lock.hpp"
 #include "agent/environment/process.hpp"
 #include "agent/environment/requirements.hpp"
+#include "agent/environment/room.hpp"
+#include "agent/environment/use.hpp"
 #include "async/async.hpp"
 #include "common/clock.hpp"
 #include "common/files.hpp"
+#include "environments/stored.hpp"
+#include "environments/usage.hpp"
 #include "proto/json_reader.hpp"
 
 #include <spdlog/spdlog.h>
@@ -16,6 +20,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <set>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -27,16 +32,19 @@ namespace {
 constexpr std::size_t most_kept_lines = 10'000;
 constexpr const char* system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; // of images
 
-fs::path marker_of(const fs::path& folder) {
-    return folder / ".linarite-ready.json";
-}
-
 // A folder in front of the PATH of the node or of the image.
 std::string path_with(const fs::path& folder, const ImageBase* image) {
     const auto own = image != nullptr ? image->variables : own_variables();
     const auto path = own.find("PATH");
     const std::string rest = path != own.end() ? path->second : image != nullptr ? system_path : "";
     return folder.string() + (rest.empty() ? "" : ":" + rest);
+}
+
+void describe_interpreter(const Plan& plan, PreparedEnvironment& out) {
+    out.provider = plan.provider;
+    out.python_version = plan.interpreter.path.empty() || plan.provider == "user_managed"
+                             ? std::string()
+                             : plan.interpreter.version.str();
 }
 
 PreparedEnvironment describe(const fs::path& folder, const Plan& plan, Built built) {
@@ -53,6 +61,8 @@ PreparedEnvironment describe(const fs::path& folder, const Plan& plan, Built bui
     out.folder = folder;
     out.key = plan.key;
     out.lock = std::move(built.lock);
+    out.provider = plan.provider;
+    out.python_version = built.python;
     return out;
 }
 
@@ -66,24 +76,40 @@ bool has_interpreter(const fs::path& python, bool in_image) {
     return in_image ? fs::is_symlink(python, ec) : ::access(python.c_str(), X_OK) == 0;
 }
 
-// The environment if it was published and its interpreter is still there.
-std::optional<PreparedEnvironment> look_up(const fs::path& folder, const Plan& plan) {
-    const auto text = read_file(marker_of(folder));
-    if (!text || !has_interpreter(folder / "bin" / "python", stands_on_image(plan))) {
-        return std::nullopt;
-    }
-    const auto document = proto::parse_json(*text);
-    if (!document || !document->is_object()) {
-        return std::nullopt;
-    }
-    Built built;
-    built.lock = document->value("lock", "");
-    built.variables = document->value("variables", built.variables);
-    return describe(folder, plan, std::move(built));
+Built built_of(environments::Stored stored) {
+    return {std::move(stored.lock), std::move(stored.python), std::move(stored.variables)};
 }
 
+// The environment if it was published and its interpreter is still there; it is in use by `user` from then on.
+Result<std::optional<PreparedEnvironment>> look_up(const fs::path& folder, const Plan& plan, const fs::path& user) {
+    auto stored = take_into_use(folder.parent_path(), plan.key, user);
+    if (!stored) {
+        return stored.error();
+    }
+    if (!*stored || !has_interpreter(folder / "bin" / "python", stands_on_image(plan))) {
+        return std::optional<PreparedEnvironment>();
+    }
+    auto found = describe(folder, plan, built_of(std::move(**stored)));
+    found.reused = true;
+    return std::optional(std::move(found));
+}
+
+// The same for who holds the exclusive lock.
+std::optional<PreparedEnvironment> look_again(const fs::path& folder, const Plan& plan) {
+    auto stored = environments::read_stored(folder);
+    if (!stored || !has_interpreter(folder / "bin" / "python", stands_on_image(plan))) {
+        return std::nullopt;
+    }
+    environments::touch_marker(folder);
+    auto found = describe(folder, plan, built_of(std::move(*stored)));
+    found.reused = true;
+    return found;
+}
+
+// The marker goes first: killed in the middle, this must not leave one that vouches for what is gone.
 Result<void> clear_away(const fs::path& folder) {
     std::error_code ec;
+    fs::remove(environments::marker_of(folder), ec);
     fs::remove_all(folder, ec);
     if (ec) {
         return Error(Errc::internal, "remove half-built environment '" + folder.string() + "': " + ec.message());
@@ -109,24 +135,25 @@ std::vector<std::string> public_lines(std::vector<std::string> lines) {
 }
 
 Result<void> publish(const fs::path& folder, const Plan& plan, const Built& built) {
+    make_read_only(folder);
     const proto::Json marker{{"key", plan.key},
                              {"provider", plan.provider},
-                             {"python", plan.interpreter.version.str()},
+                             {"python", built.python},
                              {"interpreter", plan.interpreter.path.string()},
                              {"requirements", public_lines(plan.requirements)},
                              {"conda", plan.conda_specs},
                              {"channels", public_lines(plan.channels)},
                              {"created", format_time(SystemClock().now())},
+                             {"bytes", environments::bytes_on_disk(folder)},
                              {"variables", built.variables},
                              {"lock", built.lock}};
-    make_read_only(folder);
     // Thousands of small files must be on disk before the marker that vouches for them; one fsync for each takes far
     // longer.
     const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::syncfs(fd.get()) != 0) {
         return errno_error("sync '" + folder.string() + "'", errno);
     }
-    return write_file_durably(marker_of(folder), proto::print_json_pretty(marker) + "\n", 0444);
+    return write_file_durably(environments::marker_of(folder), proto::print_json_pretty(marker) + "\n", 0444);
 }
 
 // While an environment is compiled: nobody removes it, and nobody else compiles it.
@@ -183,6 +210,7 @@ PreparedEnvironment bare(const Plan& plan) {
     PreparedEnvironment out;
     out.python = plan.interpreter.path;
     out.reused = true;
+    describe_interpreter(plan, out);
     if (plan.provider != "user_managed") {
         out.variables["PATH"] = path_with(out.python.parent_path(), plan.image.get());
         out.bare = "Python " + plan.interpreter.version.str() +
@@ -191,9 +219,36 @@ PreparedEnvironment bare(const Plan& plan) {
     return out;
 }
 
+// Builds and publishes under the lock. What an attempt that failed leaves behind is cleared away: half an environment
+// is of no use to anybody.
+asio::awaitable<Result<Built>> build_once(Node& node, Provider& provider, BuildOrder order) {
+    const fs::path folder = order.folder;
+    const Plan plan = order.plan;
+    const auto held = co_await on_pool(node.pool(), [cache = folder.parent_path()] { return hold_packages(cache); });
+    if (!held) {
+        co_return held.error();
+    }
+    const auto cleared = co_await on_pool(node.pool(), [folder] { return clear_away(folder); });
+    if (!cleared) {
+        co_return cleared.error();
+    }
+    auto installed = co_await provider.build(std::move(order));
+    if (installed) {
+        const auto published =
+            co_await on_pool(node.pool(), [folder, plan, built = *installed] { return publish(folder, plan, built); });
+        if (published) {
+            co_return installed;
+        }
+        installed = published.error();
+    }
+    co_await on_pool(node.pool(),
+                     [folder] { return clear_away(folder); }); // if this fails the next build tries it again
+    co_return installed;
+}
+
 // Builds under the lock, unless somebody else has done it meanwhile.
-asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Provider& provider, Plan plan, fs::path folder,
-                                                   std::shared_ptr<Flight> flight) {
+asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Room& room, Provider& provider, Plan plan,
+                                                   fs::path folder, std::shared_ptr<Flight> flight) {
     const auto log = [flight](const std::string& line) { flight->log(line); };
     const auto made = make_folders(folder.parent_path());
     if (!made) {
@@ -204,30 +259,21 @@ asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Provider& provide
     if (!lock) {
         co_return lock.error();
     }
-    auto there = co_await on_pool(node.pool(), [folder, plan] { return look_up(folder, plan); });
+    auto there = co_await on_pool(node.pool(), [folder, plan] { return look_again(folder, plan); });
     if (there) {
-        there->reused = true;
         co_return *there;
     }
-    const auto cleared = co_await on_pool(node.pool(), [folder] { return clear_away(folder); });
-    if (!cleared) {
-        co_return cleared.error();
-    }
     const auto begun = std::chrono::steady_clock::now();
-    BuildOrder order{plan, folder, lock->get(), log, flight->cancel};
-    const auto installed = co_await provider.build(std::move(order));
+    co_await room.make_before_build(log);
+    const BuildOrder order{plan, folder, lock->get(), log, flight->cancel};
+    const auto installed = co_await room.build([&] { return build_once(node, provider, order); }, log, flight->cancel);
     if (!installed) {
         log("the environment was not built: " + installed.error().detail());
-        // a half-built folder is of no use to anybody; if this fails the next build tries it again
-        co_await on_pool(node.pool(), [folder] { return clear_away(folder); });
         co_return installed.error();
     }
-    const auto published =
-        co_await on_pool(node.pool(), [folder, plan, built = *installed] { return publish(folder, plan, built); });
-    if (!published) {
-        co_return published.error();
-    }
+    room.tidy();
     const auto took = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begun);
+    spdlog::info("environment built: key={} provider={} ms={}", plan.key.substr(0, 12), plan.provider, took.count());
     log("the environment was built in " + format_duration(took) + ": " + plan.key.substr(0, 12));
     co_return describe(folder, plan, *installed);
 }
@@ -244,6 +290,7 @@ struct EnvironmentCache::State {
     State(asio::any_io_executor on, asio::thread_pool& pool, EnvironmentSettings settings)
         : executor(std::move(on)),
           node(pool, std::move(settings)),
+          room(pool, node.settings().environments, node.settings().limits),
           user_managed(make_user_managed_provider(node)),
           plain(make_plain_provider(node)),
           pip(make_pip_provider(node)),
@@ -251,12 +298,13 @@ struct EnvironmentCache::State {
 
     asio::any_io_executor executor;
     Node node;
+    Room room;
     std::unique_ptr<Provider> user_managed;
     std::unique_ptr<Provider> plain;
     std::unique_ptr<Provider> pip;
     std::unique_ptr<Provider> conda;
-    std::map<std::string, PreparedEnvironment> known;
     std::map<std::string, std::shared_ptr<Flight>> flights;
+    std::set<std::string> seen;  // keys of what was found built, for the first time
     std::deque<Plan> to_compile; // what is built but not compiled; the first one is being worked on
     CancelToken stopping;
 
@@ -292,18 +340,14 @@ struct EnvironmentCache::State {
 
     [[nodiscard]] fs::path folder(const std::string& key) const { return node.settings().environments / key; }
 
-    // What is ready. Memory first: that costs one look at the file system.
-    static asio::awaitable<std::optional<PreparedEnvironment>> find(std::shared_ptr<State> self, Plan plan) {
-        const std::string key = plan.key;
-        const auto found = self->known.find(key);
-        if (found != self->known.end() && has_interpreter(found->second.python, stands_on_image(plan))) {
-            co_return found->second;
-        }
-        auto there = co_await on_pool(self->node.pool(), [at = self->folder(key), plan] { return look_up(at, plan); });
-        if (there) {
-            there->reused = true;
-            self->known[key] = *there;
-            compile_later(self, plan);
+    // What is ready, in use by `user` from then on. Nothing of it is kept in memory: others may have removed it.
+    static asio::awaitable<Result<std::optional<PreparedEnvironment>>> find(std::shared_ptr<State> self, Plan plan,
+                                                                            fs::path user) {
+        auto there = co_await on_pool(self->node.pool(), [at = self->folder(plan.key), plan, user] {
+            return look_up(at, plan, user);
+        });
+        if (there && *there && self->seen.insert(plan.key).second) {
+            compile_later(self, plan); // an agent that was killed may have left it undone
         }
         co_return there;
     }
@@ -334,14 +378,12 @@ struct EnvironmentCache::State {
         auto flight = std::make_shared<Flight>();
         self->flights[plan.key] = flight;
         const std::string key = plan.key;
-        asio::co_spawn(self->executor, build(self->node, provider, plan, self->folder(key), flight),
+        asio::co_spawn(self->executor, build(self->node, self->room, provider, plan, self->folder(key), flight),
                        [self, flight, key, plan](std::exception_ptr bug, Result<PreparedEnvironment> outcome) {
                            self->flights.erase(key);
                            flight->outcome = bug ? Error(Errc::internal, "building an environment failed unexpectedly")
                                                  : std::move(outcome);
                            if (flight->outcome->has_value()) {
-                               self->known[key] = **flight->outcome;
-                               self->known[key].reused = true;
                                compile_later(self, plan);
                            }
                            flight->changed.notify();
@@ -361,13 +403,18 @@ EnvironmentCache::~EnvironmentCache() {
     }
 }
 
+void EnvironmentCache::tidy() {
+    state_->room.tidy();
+}
+
 asio::awaitable<void> EnvironmentCache::warm_up() {
     const auto state = state_;
     co_await state->node.interpreters();
 }
 
-asio::awaitable<Result<PreparedEnvironment>>
-EnvironmentCache::prepare(proto::PythonEnvironment python, EnvironmentBase base, LogSink log, CancelToken cancel) {
+asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::prepare(proto::PythonEnvironment python,
+                                                                       EnvironmentBase base, LogSink log,
+                                                                       CancelToken cancel, fs::path user) {
     const auto state = state_;
     log = [to = std::move(log)](const std::string& line) { to(without_credentials(line)); };
     if (!base.reason.empty()) {
@@ -396,14 +443,21 @@ EnvironmentCache::prepare(proto::PythonEnvironment python, EnvironmentBase base,
         say(plan->notices);
         co_return bare(*plan);
     }
-    const auto there = co_await State::find(state, *plan);
-    if (there) {
+    auto there = co_await State::find(state, *plan, user);
+    if (!there && is_out_of_space(there.error())) { // not even for a mark
+        co_await state->room.make_before_build(log);
+        there = co_await State::find(state, *plan, user);
+    }
+    if (!there) {
+        co_return there.error();
+    }
+    if (*there) {
         if (!plan->notices.empty()) {
             say(plan->notices);
             log("the environment is on this node already: " + plan->key.substr(0, 12));
         }
         spdlog::info("environment key={} reused=true", plan->key.substr(0, 12));
-        co_return *there;
+        co_return **there;
     }
     if (!choice->reason.empty()) {
         log("environment: " + choice->reason);

@@ -22,12 +22,15 @@ public:
 
     /// Gives the environment that is asked for on what it stands on, building it if it isn't there. `log` gets lines
     /// only if something is built or there is something to say. Those who ask for the same at the same time share one
-    /// build and its log; it is ended when the last of them cancels. invalid_argument: the request can't be met (detail
-    /// has the installer's own words); unavailable: not now.
+    /// build and its log; it is ended when the last of them cancels. `user` is the run's folder: for as long as it is
+    /// there, nobody removes the environment ("" makes no such claim). invalid_argument: the request can't be met
+    /// (detail has the installer's own words); unavailable: not now.
     asio::awaitable<Result<PreparedEnvironment>> prepare(proto::PythonEnvironment python, EnvironmentBase base,
-                                                         LogSink log, CancelToken cancel);
+                                                         LogSink log, CancelToken cancel, fs::path user = {});
     /// Looks for interpreters ahead of the first request.
     asio::awaitable<void> warm_up();
+    /// Brings the cache within its limits some time soon, and removes what was left half-built.
+    void tidy();
 
 private:
     struct State;

@@ -4,6 +4,7 @@
 #include "agent/environment/file_lock.hpp"
 #include "agent/environment/provider.hpp"
 #include "agent/environment/rattler_driver.hpp"
+#include "agent/environment/records.hpp"
 #include "agent/environment/requirements.hpp"
 #include "agent/environment/uv.hpp"
 #include "agent/environment/uv_installer.hpp"
@@ -182,6 +183,11 @@ std::vector<std::string> pip_part(const std::vector<std::string>& frozen, const 
     return out;
 }
 
+std::string python_of(const std::vector<std::string>& lock) {
+    const auto line = std::ranges::find_if(lock, [](const std::string& each) { return each.starts_with("python "); });
+    return line == lock.end() ? "" : line->substr(7, line->find(' ', 7) - 7);
+}
+
 // The variables as the last line, after whatever the scripts print.
 constexpr const char* activation = R"(
 for script in "$0"/etc/conda/activate.d/*.sh; do
@@ -254,12 +260,16 @@ public:
         }
         Built built;
         built.lock = lines_of(*locked);
+        built.python = python_of(*locked);
         if (!session.plan().requirements.empty()) {
             const auto frozen = co_await add_from_index(session);
             if (!frozen) {
                 co_return frozen.error();
             }
-            built.lock += "# from the package index:\n" + lines_of(pip_part(*frozen, *locked));
+            auto text = [at = session.folder(), lines = pip_part(*frozen, *locked)] {
+                return lock_of_installed(at, lines);
+            };
+            built.lock += "# from the package index:\n" + co_await on_pool(node_.pool(), std::move(text));
         }
         auto variables = co_await activate(session);
         if (!variables) {

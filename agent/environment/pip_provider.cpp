@@ -1,7 +1,9 @@
 #include "agent/environment/provider.hpp"
+#include "agent/environment/records.hpp"
 #include "agent/environment/requirements.hpp"
 #include "agent/environment/uv.hpp"
 #include "agent/environment/uv_installer.hpp"
+#include "async/async.hpp"
 #include "common/hash.hpp"
 
 #include <algorithm>
@@ -58,9 +60,9 @@ public:
             co_return frozen.error();
         }
         Built built;
-        for (const std::string& line : *frozen) {
-            built.lock += line + "\n";
-        }
+        built.python = plan.interpreter.version.str();
+        built.lock = co_await on_pool(
+            node_.pool(), [at = session.folder(), lines = *frozen] { return lock_of_installed(at, lines); });
         co_return built;
     }
 

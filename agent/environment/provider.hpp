@@ -5,6 +5,7 @@
 #include "agent/environment/process.hpp"
 #include "async/cancel.hpp"
 #include "common/error.hpp"
+#include "environments/eviction.hpp"
 #include "proto/run_definition.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -52,11 +53,13 @@ struct PreparedEnvironment {
     fs::path python;
     fs::path folder; // "" if nothing was built
     std::map<std::string, std::string>
-        variables;       // to be set for the script: PATH with its folder in front, VIRTUAL_ENV or CONDA_PREFIX
-    std::string key;     // of its content; "" if nothing was built for it
-    std::string lock;    // what is really installed, one line each; "" if nothing was built
-    std::string bare;    // which interpreter of the node's own it is, in words; "" if something was built
-    bool reused = false; // it was there already
+        variables;              // to be set for the script: PATH with its folder in front, VIRTUAL_ENV or CONDA_PREFIX
+    std::string key;            // of its content; "" if nothing was built for it
+    std::string lock;           // what is really installed, one line each; "" if nothing was built
+    std::string bare;           // which interpreter of the node's own it is, in words; "" if something was built
+    bool reused = false;        // it was there already
+    std::string provider;       // Plan::provider
+    std::string python_version; // "" if it was not asked
 };
 
 /// Who makes environments: see choose_provider().
@@ -73,6 +76,7 @@ struct EnvironmentSettings {
     std::chrono::seconds build_limit{1800}; // for one environment
     bool azureml_dropin = false;            // azureml-defaults is not installed: a module of ours stands in for it
     bool strict_python = false;             // refuse instead of taking the nearest interpreter
+    environments::Limits limits = {};       // of the cache folder
 };
 
 /// What a provider means to do for one request.
@@ -102,6 +106,7 @@ struct BuildOrder {
 /// What a build made.
 struct Built {
     std::string lock;                             // what is installed (PreparedEnvironment::lock)
+    std::string python;                           // its version
     std::map<std::string, std::string> variables; // that programs in it need to be given, besides PATH
 };
 

@@ -1,0 +1,161 @@
+#include "environments/usage.hpp"
+
+#include <cerrno>
+#include <fts.h>
+#include <functional>
+#include <memory>
+#include <set>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+namespace linarite::environments {
+
+namespace {
+
+constexpr std::uint64_t block = 512; // what st_blocks counts, on every file system
+const std::atomic<bool> never{false};
+
+// Calls `each` for every entry below and including `folder`: folders before and after what is in them.
+void walk(const fs::path& folder, const std::atomic<bool>& stop, const std::function<void(FTSENT&)>& each) {
+    std::string path = folder.string();
+    char* roots[] = {path.data(), nullptr}; // NOLINT(*-avoid-c-arrays): as fts_open(3) wants it
+    const auto close = [](FTS* tree) { ::fts_close(tree); };
+    const std::unique_ptr<FTS, decltype(close)> tree(::fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, nullptr), close);
+    if (!tree) {
+        return;
+    }
+    while (!stop) {
+        FTSENT* entry = ::fts_read(tree.get()); // NOLINT(concurrency-mt-unsafe): a tree of its own
+        if (entry == nullptr) {
+            return;
+        }
+        each(*entry);
+    }
+}
+
+bool has_facts(const FTSENT& entry) {
+    return entry.fts_info == FTS_D || entry.fts_info == FTS_DNR || entry.fts_info == FTS_F ||
+           entry.fts_info == FTS_SL || entry.fts_info == FTS_DEFAULT;
+}
+
+std::uint64_t bytes_of(const struct stat& facts) {
+    return static_cast<std::uint64_t>(facts.st_blocks) * block;
+}
+
+fs::path nearest_existing(fs::path folder) {
+    std::error_code ec;
+    while (!fs::exists(folder, ec) && folder.has_parent_path() && folder != folder.parent_path()) {
+        folder = folder.parent_path();
+    }
+    return folder;
+}
+
+} // namespace
+
+std::uint64_t bytes_on_disk(const fs::path& folder) {
+    Usage usage;
+    usage.measure(folder, never);
+    return usage.total();
+}
+
+Result<Space> space_of(const fs::path& folder) {
+    struct statvfs facts {};
+    const fs::path there = nearest_existing(folder);
+    if (::statvfs(there.c_str(), &facts) != 0) {
+        return errno_error("look at the file system of '" + there.string() + "'", errno);
+    }
+    return Space{facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize};
+}
+
+fs::path mount_point_of(const fs::path& folder) {
+    std::error_code ec;
+    fs::path at = fs::canonical(nearest_existing(fs::absolute(folder, ec)), ec);
+    struct stat facts {};
+    if (ec || ::stat(at.c_str(), &facts) != 0) {
+        return folder;
+    }
+    struct stat above {};
+    while (at.has_parent_path() && at != at.parent_path() && ::stat(at.parent_path().c_str(), &above) == 0 &&
+           above.st_dev == facts.st_dev) {
+        at = at.parent_path();
+    }
+    return at;
+}
+
+void Usage::measure(const fs::path& part, const std::atomic<bool>& stop) {
+    remove(part);
+    Part& found = parts_[part];
+    std::set<FileId> seen;
+    walk(part, stop, [&](FTSENT& entry) {
+        if (!has_facts(entry)) {
+            return;
+        }
+        const struct stat& facts = *entry.fts_statp;
+        const std::uint64_t bytes = bytes_of(facts);
+        if (S_ISDIR(facts.st_mode) || facts.st_nlink < 2) {
+            found.own += bytes;
+            return;
+        }
+        const FileId id{facts.st_dev, facts.st_ino};
+        if (seen.insert(id).second) {
+            found.shared.push_back(id);
+            found.all += bytes;
+            Shared& shared = shared_[id];
+            shared.bytes = bytes;
+            total_ += shared.parts++ == 0 ? bytes : 0;
+        }
+    });
+    found.all += found.own;
+    total_ += found.own;
+}
+
+std::uint64_t Usage::of(const fs::path& part) const {
+    const auto found = parts_.find(part);
+    return found == parts_.end() ? 0 : found->second.all;
+}
+
+std::uint64_t Usage::remove(const fs::path& part) {
+    const auto found = parts_.find(part);
+    if (found == parts_.end()) {
+        return 0;
+    }
+    std::uint64_t freed = found->second.own;
+    for (const FileId& id : found->second.shared) {
+        const auto shared = shared_.find(id);
+        if (--shared->second.parts == 0) {
+            freed += shared->second.bytes;
+            shared_.erase(shared);
+        }
+    }
+    parts_.erase(found);
+    total_ -= freed;
+    return freed;
+}
+
+Result<void> delete_tree(const fs::path& folder, const std::atomic<bool>& stop) {
+    Result<void> done;
+    const auto note = [&](const FTSENT& entry, int error_number) {
+        if (done && error_number != ENOENT && error_number != ENOTEMPTY) { // another one deletes here, too
+            done = errno_error("delete '" + std::string(entry.fts_path) + "'", error_number);
+        }
+    };
+    walk(folder, stop, [&](FTSENT& entry) {
+        if (entry.fts_info == FTS_D) {
+            if ((entry.fts_statp->st_mode & S_IRWXU) != S_IRWXU) {
+                ::chmod(entry.fts_path, S_IRWXU); // an owner's read-only folder lets nothing go
+            }
+        } else if (entry.fts_info == FTS_DP || entry.fts_info == FTS_DNR) {
+            if (::rmdir(entry.fts_path) != 0) {
+                note(entry, errno);
+            }
+        } else if (entry.fts_info == FTS_ERR || entry.fts_info == FTS_NS) {
+            note(entry, entry.fts_errno);
+        } else if (::unlink(entry.fts_path) != 0) {
+            note(entry, errno);
+        }
+    });
+    return done;
+}
+
+} // namespace linarite::environments
