@@ -114,6 +114,7 @@ proto::RunReport RunTask::report() const {
     if (barrier_) {
         report.network = barrier_->report();
     }
+    report.environment = told_environment_;
     return report;
 }
 

@@ -130,6 +130,7 @@ private:
     std::optional<GpuSlots::Lease> gpus_; // until nothing of the run lives any more
     std::optional<Image> image_;          // of the run's container; none on the node itself
     PreparedEnvironment environment_;
+    std::optional<proto::RunEnvironment> told_environment_; // once it is prepared
     std::map<std::string, std::string> data_paths_;
     std::shared_ptr<GangBarrier> barrier_; // MPI over several hosts
     std::unique_ptr<Supervisor> supervisor_;

@@ -23,6 +23,27 @@ bool needs_no_python(const proto::RunDefinition& definition) {
            python.python_version.empty();
 }
 
+proto::RunEnvironment describe_environment(const PreparedEnvironment& environment, const Image* image) {
+    proto::RunEnvironment out;
+    out.key = environment.key;
+    out.provider = environment.provider;
+    out.python = environment.python_version;
+    out.interpreter = environment.python.string();
+    if (image != nullptr) {
+        out.image = image->name;
+        out.image_digest = image->digest();
+    }
+    return out;
+}
+
+/// What the list of packages is of, as comments that no installer minds.
+std::string lock_heading(const proto::RunEnvironment& environment) {
+    std::string text = "# environment " + (environment.key.empty() ? "none was built" : environment.key) + "\n";
+    text += "# provider " + environment.provider + "\n";
+    text += "# Python " + environment.python + (environment.python.empty() ? "at " : " at ") + environment.interpreter;
+    return text + "\n";
+}
+
 } // namespace
 
 Result<void> RunTask::check_size() const {
@@ -95,7 +116,8 @@ asio::awaitable<Result<void>> RunTask::prepare_environment() {
         }
         std::ofstream(log, std::ios::app) << line << '\n';
     };
-    auto prepared = co_await context_.environments.prepare(definition_.python, std::move(*base), sink, cancel_);
+    auto prepared =
+        co_await context_.environments.prepare(definition_.python, std::move(*base), sink, cancel_, folders_.root);
     if (!prepared && prepared.error().code() == Errc::not_found && needs_no_python(definition_)) {
         note("there is no Python here; the command runs without: " + prepared.error().detail());
         co_return Result<void>{};
@@ -104,12 +126,15 @@ asio::awaitable<Result<void>> RunTask::prepare_environment() {
         co_return prepared.error().within("prepare the environment");
     }
     environment_ = std::move(*prepared);
+    told_environment_ = describe_environment(environment_, image_ ? &*image_ : nullptr);
     co_return write_lock();
 }
 
 Result<void> RunTask::write_lock() {
     const std::string text = (image_ ? image_lock(*image_) : "") + environment_.lock;
-    return text.empty() || !is_lead() ? Result<void>() : replace_file(folders_.logs / "environment_lock.txt", text);
+    return text.empty() || !is_lead()
+               ? Result<void>()
+               : replace_file(folders_.logs / "environment_lock.txt", lock_heading(*told_environment_) + text);
 }
 
 // The image that the run is to be in, if it is to be in one.

@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, 12> statuses{
     "NotStarted",    "Queued",          "Provisioning", "Preparing", "Starting", "Running",
     "NotResponding", "CancelRequested", "Finalizing",   "Completed", "Failed",   "Canceled",
 };
-constexpr std::array<std::string_view, 4> keys{"status", "target", "text", "experiment"};
+constexpr std::array<std::string_view, 5> keys{"status", "target", "text", "experiment", "environment"};
 
 template <std::size_t N>
 std::string listed(const std::array<std::string_view, N>& words) {

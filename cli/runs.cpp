@@ -14,8 +14,8 @@ namespace {
 constexpr std::int64_t largest_page = 500;
 
 constexpr const char* footer =
-    R"(KEY=VALUE of --filter: status, target, text (part of the run id or experiment), experiment; several
-with commas.
+    R"(KEY=VALUE of --filter: status, target, text (part of the run id or experiment), experiment,
+environment (the beginning of its key, as 'show' has it); several with commas.
 
 Examples:
   linarite runs

@@ -43,6 +43,31 @@ std::string moment(const Json& run, const char* key, Time now) {
     return time ? at + " (" + format_ago(*time, now) + ")" : at;
 }
 
+// "3f2a1b0c9d8e (pip, Python 3.11.2), same as run X (experiment E, 2026-11-23T20:15:03.123Z)".
+std::string environment_of(const Json& run) {
+    const Json& environment = member(run, "environment");
+    if (!environment.is_object()) {
+        return "";
+    }
+    const std::string key = text(environment, "key");
+    const std::string python = text(environment, "python");
+    const std::string image = text(environment, "image");
+    const std::string interpreter = text(environment, "interpreter");
+    if (key.empty()) {
+        return "nothing was built: " + (python.empty() ? interpreter : "Python " + python + " at " + interpreter) +
+               (image.empty() ? "" : " of image '" + image + "'");
+    }
+    std::string words = key.substr(0, 12) + " (" + text(environment, "provider") +
+                        (python.empty() ? "" : ", Python " + python) +
+                        (image.empty() ? "" : ", image '" + image + "'") + ")";
+    const Json& same = member(run, "same_environment_as");
+    if (same.is_object()) {
+        words += ", same as run " + text(same, "run_id") + " (experiment " + text(same, "experiment") + ", " +
+                 text(same, "created") + ")";
+    }
+    return words;
+}
+
 std::string render_facts(const Json& run, const Terminal& terminal, Time now) {
     const std::string status = text(run, "status");
     const Json& definition = member(run, "definition");
@@ -76,6 +101,7 @@ std::string render_facts(const Json& run, const Terminal& terminal, Time now) {
     block += fact(terminal, "ended", moment(run, "ended", now));
     block += fact(terminal, "duration", duration_of(run, now));
     block += fact(terminal, "snapshot", text(run, "snapshot"));
+    block += fact(terminal, "environment", environment_of(run));
     block += fact(terminal, "reason", text(run, "reason"));
     for (const std::string& warning : texts(run, "warnings")) {
         block += fact(terminal, "warning", warning);
@@ -104,7 +130,12 @@ std::string render_files(const Json& files, const Terminal& terminal) {
 }
 
 Result<int> show(CommandContext& context, const RunArgument& given) {
-    const auto run = find_run(context.connection, given.run);
+    const auto found = find_run(context.connection, given.run);
+    if (!found) {
+        return found.error();
+    }
+    // who was found by a part of its id is as it is in lists
+    const auto run = found->contains("same_environment_as") ? found : context.connection.get(run_target(*found, ""));
     if (!run) {
         return run.error();
     }

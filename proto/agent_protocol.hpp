@@ -80,6 +80,17 @@ struct NodeNetwork {
     bool operator==(const NodeNetwork&) const = default;
 };
 
+/// What a run's Python is, or was: the same key is the same content.
+struct RunEnvironment {
+    std::string key;          // SHA-256 in hex; "" if an interpreter is used as it was found
+    std::string provider;     // which way it was made: "pip", "conda"...; "plain" or "user_managed" if nothing was
+    std::string python;       // version; "" if it was not asked
+    std::string interpreter;  // path
+    std::string image;        // name of the image that it stands on; "" is the node itself
+    std::string image_digest; // of that
+    bool operator==(const RunEnvironment&) const = default;
+};
+
 /// The agent's picture of its part of one run.
 struct RunReport {
     RunId run;
@@ -93,6 +104,8 @@ struct RunReport {
     std::vector<RankEnd> ended;              // of a run with several processes: those of this node
     bool work_done = false;                  // all workers of this node have ended well; its parameter servers go on
     std::optional<NodeNetwork> network = {}; // MPI over several hosts, from `ready` on
+    /// Once it is prepared, by the agent process that did it. Nothing: what was said before counts.
+    std::optional<RunEnvironment> environment = {};
     bool operator==(const RunReport&) const = default;
 };
 
@@ -197,6 +210,7 @@ Json print(const JoinRequest& message);
 Json print(const JoinAnswer& message);
 Json print(const Ending& ending);
 Json print(const NodeNetwork& network);
+Json print(const RunEnvironment& environment);
 Result<SyncRequest> parse_sync_request(const Json& document);
 Result<SyncAnswer> parse_sync_answer(const Json& document);
 Result<JoinRequest> parse_join_request(const Json& document);

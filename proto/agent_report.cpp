@@ -1,4 +1,5 @@
 // What an agent reports: its resources, its part of each run, and how that ended.
+#include "common/hash.hpp"
 #include "proto/message_parts.hpp"
 
 namespace linarite::proto {
@@ -113,6 +114,31 @@ std::optional<NodeNetwork> read_network(JsonReader& of) {
     return network;
 }
 
+Json print(const RunEnvironment& environment) {
+    return {{"key", environment.key},       {"provider", environment.provider},
+            {"python", environment.python}, {"interpreter", environment.interpreter},
+            {"image", environment.image},   {"image_digest", environment.image_digest}};
+}
+
+std::optional<RunEnvironment> read_environment(JsonReader& of) {
+    if (!of.has("environment")) {
+        return std::nullopt;
+    }
+    JsonReader in = of.object("environment");
+    RunEnvironment environment;
+    environment.key = in.text("key");
+    environment.provider = in.text("provider");
+    environment.python = in.text("python");
+    environment.interpreter = in.text("interpreter");
+    environment.image = in.text("image");
+    environment.image_digest = in.text("image_digest");
+    in.refuse_others();
+    if (!environment.key.empty() && !is_sha256_hex(environment.key)) {
+        of.fault("environment", "its key is no SHA-256 in lower-case hex");
+    }
+    return environment;
+}
+
 Json print(const RunReport& report) {
     return {{"run", report.run.str()},
             {"fence", report.fence},
@@ -124,7 +150,8 @@ Json print(const RunReport& report) {
             {"port", report.port},
             {"ended", print_list(report.ended)},
             {"work_done", report.work_done},
-            {"network", report.network ? print(*report.network) : Json()}};
+            {"network", report.network ? print(*report.network) : Json()},
+            {"environment", report.environment ? print(*report.environment) : Json()}};
 }
 
 RunReport read_report(JsonReader& in) {
@@ -144,6 +171,7 @@ RunReport read_report(JsonReader& in) {
     report.ended = read_list(in, "ended", read_rank_end);
     report.work_done = in.boolean("work_done", false);
     report.network = read_network(in);
+    report.environment = read_environment(in);
     if (report.phase >= Phase::exited && !report.ending) {
         in.fault("ending", "is needed once the run has exited");
     }

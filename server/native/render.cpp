@@ -17,6 +17,12 @@ Json render_outcome(const core::Outcome& outcome) {
                 {"code", outcome.code},           {"message", outcome.message}};
 }
 
+Json render_environment(const store::RunEnvironmentRow& environment) {
+    return Json{{"key", environment.key},       {"provider", environment.provider},
+                {"python", environment.python}, {"interpreter", environment.interpreter},
+                {"image", environment.image},   {"image_digest", environment.image_digest}};
+}
+
 } // namespace
 
 Json render_run(const store::RunRow& row) {
@@ -52,7 +58,8 @@ Json render_run(const store::RunRow& row) {
                 {"nodes", std::move(nodes)},
                 {"reason", row.reason},
                 {"outcome", row.outcome ? render_outcome(*row.outcome) : Json()},
-                {"warnings", std::move(warnings)}};
+                {"warnings", std::move(warnings)},
+                {"environment", row.environment ? render_environment(*row.environment) : Json()}};
 }
 
 Json render_event(const store::EventRow& row) {

@@ -82,6 +82,10 @@ Result<store::RunFilter> parse_filter(const Exchange& exchange) {
     filter.experiment = query(exchange, "experiment");
     filter.target = query(exchange, "target");
     filter.text = query(exchange, "text");
+    filter.environment = query(exchange, "environment");
+    if (filter.environment.find_first_not_of("0123456789abcdef") != std::string::npos) {
+        return Error({Fault{"?environment", "expected the key of an environment or its beginning: lower-case hex"}});
+    }
     if (auto read = read_statuses(query(exchange, "status"), filter); !read) {
         return read.error();
     }
@@ -119,7 +123,18 @@ asio::awaitable<void> list(ApiPtr api, Exchange& exchange) {
 
 asio::awaitable<void> show(ApiPtr api, Exchange& exchange) {
     const auto row = co_await api->runs.find(RunId(parameter(exchange, "id")));
-    co_await reply(exchange, row, render_run);
+    if (!row) {
+        co_return co_await exchange.reply_error(row.error());
+    }
+    const auto same = co_await api->runs.find_same_environment(*row);
+    co_await reply(exchange, same, [&row](const std::optional<store::RunRow>& earlier) {
+        Json document = render_run(*row);
+        document["same_environment_as"] = earlier ? Json{{"run_id", earlier->id.str()},
+                                                         {"experiment", earlier->experiment},
+                                                         {"created", render_time(earlier->created)}}
+                                                  : Json();
+        return document;
+    });
 }
 
 asio::awaitable<void> events(ApiPtr api, Exchange& exchange) {

@@ -93,6 +93,11 @@ core::NodeReport node_report(const NodeName& node, const proto::RunReport& repor
     return out;
 }
 
+store::RunEnvironmentRow environment_row(const proto::RunEnvironment& environment) {
+    return {environment.key,         environment.provider, environment.python,
+            environment.interpreter, environment.image,    environment.image_digest};
+}
+
 void update_node_row(store::NodeRow& row, const proto::SyncRequest& request, Time now) {
     row.incarnation = request.incarnation;
     row.boot_id = request.boot_id;

@@ -18,6 +18,7 @@ core::RunSpec run_spec(const store::RunRow& row);
 core::StoredRun stored_run(const store::RunRow& row);
 core::NodeReport node_report(const NodeName& node, const proto::RunReport& report);
 core::Outcome outcome_of(const NodeName& node, const proto::Ending& ending);
+store::RunEnvironmentRow environment_row(const proto::RunEnvironment& environment);
 void update_node_row(store::NodeRow& row, const proto::SyncRequest& request, Time now);
 
 /// The compute targets that a node belongs to: "cpu-cluster" and "local" always, "gpu-cluster" if it has GPUs, and NAME

@@ -292,6 +292,14 @@ asio::awaitable<Result<Checked>> Runs::check(SubmitRequest request) {
     co_return checked;
 }
 
+asio::awaitable<Result<std::optional<store::RunRow>>> Runs::find_same_environment(store::RunRow row) {
+    if (!row.environment || row.environment->key.empty()) {
+        co_return std::optional<store::RunRow>();
+    }
+    auto read = [row = std::move(row)](store::Tables& tables) { return tables.find_earlier_with_environment(row); };
+    co_return co_await store_.read(std::move(read));
+}
+
 asio::awaitable<Result<store::RunRow>> Runs::find(RunId id) {
     auto read = [id](store::Tables& tables) { return tables.find_run(id); };
     Result<store::RunRow> row = co_await store_.read(std::move(read));

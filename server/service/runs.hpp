@@ -47,6 +47,8 @@ public:
     /// The same checks; nothing is stored. The snapshot need not be there.
     asio::awaitable<Result<Checked>> check(SubmitRequest request);
     asio::awaitable<Result<store::RunRow>> find(RunId id);
+    /// The newest run before this one that had the same environment, by its key; nothing if there is none.
+    asio::awaitable<Result<std::optional<store::RunRow>>> find_same_environment(store::RunRow row);
     asio::awaitable<Result<std::vector<store::RunRow>>> list(store::RunFilter filter);
     asio::awaitable<Result<std::vector<store::EventRow>>> events(RunId id);
     asio::awaitable<Result<store::RunRow>> cancel(RunId id, std::string who);

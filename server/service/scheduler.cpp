@@ -43,6 +43,7 @@ struct Scheduler::Node {
 struct Scheduler::Batch {
     std::optional<store::RunRow> insert;
     core::Actions actions;
+    Environments environments;
 };
 
 Scheduler::Scheduler(asio::io_context& io, store::Store& store, const Clock& clock, SchedulerSettings settings)
@@ -234,13 +235,17 @@ asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest re
     from.shared_dir = request.shared_dir;
     from.address = request.address;
     std::vector<core::NodeReport> reports;
+    Environments environments;
     for (const proto::RunReport& report : request.runs) {
+        if (tells_environment(name, report)) {
+            environments.emplace_back(report.run, environment_row(*report.environment));
+        }
         take_report(name, report);
         reports.push_back(node_report(name, report));
     }
     core::Actions more = reactor_->report(name, reports, now);
     actions->insert(actions->end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-    const std::uint64_t ticket = enqueue(std::nullopt, std::move(*actions));
+    const std::uint64_t ticket = enqueue(std::nullopt, std::move(*actions), std::move(environments));
     if (news) {
         auto update = [request, now](store::Tables& tables) -> Result<store::NodeRow> {
             auto row = tables.find_node(request.node); // its secret and its drain stay as they are
@@ -279,6 +284,17 @@ asio::awaitable<Result<proto::SyncAnswer>> Scheduler::sync(proto::SyncRequest re
     proto::SyncAnswer answer = answer_for(name, request.runs);
     co_await committed(next_ticket_);
     co_return answer;
+}
+
+// Whether the first node of a placement says for the first time what its Python is.
+bool Scheduler::tells_environment(const NodeName& name, const proto::RunReport& report) const {
+    const auto found = active_.find(report.run);
+    if (!report.environment || found == active_.end() || found->second.fence != report.fence ||
+        found->second.gang.empty() || found->second.gang.front().node != name) {
+        return false;
+    }
+    const auto known = found->second.reports.find(name);
+    return known == found->second.reports.end() || known->second.environment != report.environment;
 }
 
 void Scheduler::take_report(const NodeName& name, const proto::RunReport& report) {
@@ -449,7 +465,8 @@ void Scheduler::wake_gang(const RunId& id) {
 
 // ---- store first ----------------------------------------------------------------------------------------------------
 
-std::uint64_t Scheduler::enqueue(std::optional<store::RunRow> insert, core::Actions actions) {
+std::uint64_t Scheduler::enqueue(std::optional<store::RunRow> insert, core::Actions actions,
+                                 Environments environments) {
     for (const core::Action& action : actions) {
         if (const auto* assign = std::get_if<core::AssignRun>(&action)) {
             ActiveRun& run = active_[assign->run];
@@ -464,8 +481,8 @@ std::uint64_t Scheduler::enqueue(std::optional<store::RunRow> insert, core::Acti
             active_[move->run].fence = 0; // a lost attempt may not write any more
         }
     }
-    if (insert || !actions.empty()) {
-        pending_.push_back(Batch{std::move(insert), std::move(actions)});
+    if (insert || !actions.empty() || !environments.empty()) {
+        pending_.push_back(Batch{std::move(insert), std::move(actions), std::move(environments)});
         ++next_ticket_;
         if (!writing_) {
             writing_ = true;
@@ -537,6 +554,12 @@ asio::awaitable<void> Scheduler::write_batch(std::shared_ptr<std::vector<Batch>>
         for (const Batch& batch : *batches) {
             if (auto stored = store_all(tables, batch.insert, batch.actions); !stored) {
                 return stored;
+            }
+            for (const auto& [run, environment] : batch.environments) {
+                if (auto stored = tables.put_run_environment(run, environment);
+                    !stored && stored.error().code() != Errc::not_found) {
+                    return stored;
+                }
             }
         }
         return {};

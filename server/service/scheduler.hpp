@@ -97,12 +97,14 @@ private:
     struct ActiveRun;
     struct Node;
     struct Batch;
-    std::uint64_t enqueue(std::optional<store::RunRow> insert, core::Actions actions);
+    using Environments = std::vector<std::pair<RunId, store::RunEnvironmentRow>>; // that nodes told of
+    std::uint64_t enqueue(std::optional<store::RunRow> insert, core::Actions actions, Environments environments = {});
     asio::awaitable<void> committed(std::uint64_t ticket);
     asio::awaitable<void> write_batches();
     asio::awaitable<void> write_batch(std::shared_ptr<std::vector<Batch>> batches);
     void publish(const core::Action& action);
     void take_report(const NodeName& name, const proto::RunReport& report);
+    [[nodiscard]] bool tells_environment(const NodeName& name, const proto::RunReport& report) const;
     void tell_processes(const RunId& id, bool over) const;
     [[nodiscard]] proto::SyncAnswer answer_for(const NodeName& name, const std::vector<proto::RunReport>& told) const;
     [[nodiscard]] proto::DesiredRun describe(const core::Desired& desired, bool brief) const;

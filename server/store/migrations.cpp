@@ -290,7 +290,48 @@ CREATE INDEX gang_files_by_sequence ON gang_files (run, sequence);
 CREATE INDEX blob_uploads_by_age ON blob_uploads (created);
 )sql";
 
-constexpr std::array steps{step_1, step_2, step_3};
+// Which runs had the same environment. All columns are NULL until a node has prepared it.
+constexpr const char* step_4 = R"sql(
+ALTER TABLE runs ADD COLUMN environment_key TEXT; -- SHA-256 of its content; empty for an interpreter as it was found
+ALTER TABLE runs ADD COLUMN environment_provider TEXT;
+ALTER TABLE runs ADD COLUMN environment_python TEXT; -- version
+ALTER TABLE runs ADD COLUMN environment_interpreter TEXT;
+ALTER TABLE runs ADD COLUMN environment_image TEXT;
+ALTER TABLE runs ADD COLUMN environment_image_digest TEXT;
+CREATE INDEX runs_by_environment ON runs (environment_key, created DESC, id DESC) WHERE environment_key <> '';
+
+DROP VIEW run_history;
+CREATE VIEW run_history AS
+SELECT id AS run,
+       experiment,
+       status,
+       CASE WHEN launched AND signal = 0 THEN exit_code END AS exit_code,
+       nullif(signal, 0) AS signal,
+       strftime('%Y-%m-%d %H:%M:%S', created / 1000, 'unixepoch') AS submitted_utc,
+       strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch') AS started_utc,
+       strftime('%Y-%m-%d %H:%M:%S', ended / 1000, 'unixepoch') AS ended_utc,
+       CASE WHEN started IS NOT NULL THEN
+           (SELECT printf('%d:%02d:%02d', s / 3600, s / 60 % 60, s % 60)
+            FROM (SELECT (coalesce(ended, strftime('%s', 'now') * 1000) - started) / 1000 AS s))
+       END AS duration,
+       target,
+       (SELECT group_concat(node, ' ') FROM (SELECT node FROM assignments AS a WHERE a.run = runs.id AND a.fence =
+           (SELECT max(b.fence) FROM assignments AS b WHERE b.run = runs.id) ORDER BY a.node_index)) AS nodes,
+       attempt,
+       submitted_by,
+       coalesce(nullif(error_message, ''), reason) AS reason,
+       (SELECT name FROM workspaces AS w WHERE w.id = runs.workspace) AS workspace,
+       number,
+       parent,
+       tags,
+       nullif(environment_key, '') AS environment,
+       environment_python AS python,
+       nullif(environment_image_digest, '') AS image_digest
+FROM runs
+ORDER BY created DESC, id DESC;
+)sql";
+
+constexpr std::array steps{step_1, step_2, step_3, step_4};
 
 } // namespace
 

@@ -12,11 +12,14 @@ constexpr std::string_view select_runs =
     "processes_per_node, priority, max_attempts, max_duration, snapshot, definition, body_hash, submitted_by, created, "
     "started, ended, changed, reason, launched, exit_code, signal, out_of_memory, timed_out, stopped, failed_rank, "
     "failed_node, error_code, error_message, workspace, number, interactive, kind, parent, root, display_name, "
-    "description, tags, properties, document, error, warnings, (SELECT e.id FROM experiments AS e WHERE e.workspace = "
+    "description, tags, properties, document, error, warnings, "
+    "environment_key, environment_provider, environment_python, environment_interpreter, environment_image, "
+    "environment_image_digest, (SELECT e.id FROM experiments AS e WHERE e.workspace = "
     "runs.workspace AND e.name = runs.experiment) FROM runs ";
 // spelled as in the partial index, so that SQLite sees that it applies
 constexpr std::string_view is_active = "status NOT IN ('Completed', 'Failed', 'Canceled') AND NOT interactive";
 constexpr int outcome_columns = 10;
+constexpr int environment_columns = 6;
 
 std::optional<core::Outcome> read_outcome(Use& row) {
     if (row.skip_null()) {
@@ -35,6 +38,21 @@ std::optional<core::Outcome> read_outcome(Use& row) {
     outcome.code = row.text();
     outcome.message = row.text();
     return outcome;
+}
+
+std::optional<RunEnvironmentRow> read_environment(Use& row) {
+    if (row.skip_null()) {
+        row.skip(environment_columns - 1);
+        return std::nullopt;
+    }
+    RunEnvironmentRow environment;
+    environment.key = row.text();
+    environment.provider = row.text();
+    environment.python = row.text();
+    environment.interpreter = row.text();
+    environment.image = row.text();
+    environment.image_digest = row.text();
+    return environment;
 }
 
 RunRow read_run(Use& row) {
@@ -75,6 +93,7 @@ RunRow read_run(Use& row) {
     run.document = row.text();
     run.error = row.text();
     run.warnings = row.text();
+    run.environment = read_environment(row);
     run.experiment_id = row.text();
     return run;
 }
@@ -136,6 +155,8 @@ std::string list_text(const RunFilter& filter) {
     sql += filter.experiment.empty() ? "" : " AND experiment = ?";
     sql += filter.target.empty() ? "" : " AND target = ?";
     sql += filter.text.empty() ? "" : " AND instr(id, ?) > 0";
+    // a key is hex: "g" is behind all that it can go on with
+    sql += filter.environment.empty() ? "" : " AND environment_key >= ? AND environment_key < ? || 'g'";
     sql += filter.before ? " AND (created, id) < (?, ?)" : "";
     if (!filter.statuses.empty()) {
         sql += " AND status IN (SELECT value FROM json_each(?))";
@@ -199,6 +220,9 @@ Result<std::vector<RunRow>> Tables::list_runs(const RunFilter& filter) {
                 query.bind(*part);
             }
         }
+        if (!filter.environment.empty()) {
+            query.bind(filter.environment, filter.environment);
+        }
         if (filter.before) {
             query.bind(*filter.before, filter.before_id);
         }
@@ -221,6 +245,33 @@ Result<std::vector<RunRow>> Tables::active_runs() {
         sql.append("WHERE ").append(is_active).append(" ORDER BY created, id");
         Use query(*statements_, sql);
         return read_runs(*statements_, query);
+    });
+}
+
+Result<void> Tables::put_run_environment(const RunId& run, const RunEnvironmentRow& environment) {
+    return guarded("note the run's environment", [&]() -> Result<void> {
+        Use update(*statements_,
+                   "UPDATE runs SET environment_key = ?, environment_provider = ?, environment_python = ?, "
+                   "environment_interpreter = ?, environment_image = ?, environment_image_digest = ? WHERE id = ?");
+        update.bind(environment.key, environment.provider, environment.python, environment.interpreter);
+        if (update.bind(environment.image, environment.image_digest, run).run() != 1) {
+            return Error(Errc::not_found, "run '" + run.str() + "' not found");
+        }
+        return {};
+    });
+}
+
+Result<std::optional<RunRow>> Tables::find_earlier_with_environment(const RunRow& run) {
+    if (!run.environment || run.environment->key.empty()) {
+        return std::optional<RunRow>();
+    }
+    return guarded("find a run with the same environment", [&]() -> Result<std::optional<RunRow>> {
+        Use query(*statements_, std::string(select_runs) +
+                                    "WHERE environment_key = ? AND environment_key <> '' AND (created, id) < (?, ?) "
+                                    "ORDER BY created DESC, id DESC LIMIT 1");
+        query.bind(run.environment->key, run.created, run.id);
+        std::vector<RunRow> found = read_runs(*statements_, query);
+        return found.empty() ? std::optional<RunRow>() : std::optional(std::move(found.front()));
     });
 }
 

@@ -19,6 +19,17 @@ class Database;
 
 namespace linarite::store {
 
+/// What a run's Python is or was. The same key is the same content.
+struct RunEnvironmentRow {
+    std::string key; // SHA-256 in hex; "" if an interpreter is used as it was found
+    std::string provider;
+    std::string python;      // version
+    std::string interpreter; // path
+    std::string image;
+    std::string image_digest;
+    bool operator==(const RunEnvironmentRow&) const = default;
+};
+
 /// Names and texts (or null): tags and properties.
 using Labels = std::map<std::string, std::optional<std::string>>;
 
@@ -62,6 +73,8 @@ struct RunRow {
     std::string document;        // JSON as submitted, without secrets; "" if nobody needs more than the definition
     std::string error;           // JSON that an interactive run's client gave; "" for none
     std::string warnings = "[]"; // JSON: [{"source", "message"}]
+    /// Of the last attempt that got so far, on its first node.
+    std::optional<RunEnvironmentRow> environment = {};
 };
 
 /// What a client may change of a run that is there, whatever its status. Nothing: stays as it is.
@@ -219,6 +232,7 @@ struct RunFilter {
     std::vector<core::RunStatus> statuses; // empty is all
     std::string target;
     std::string text;           // substring of the run id
+    std::string environment;    // what the key of its environment begins with
     std::optional<Time> before; // created strictly before (keyset paging, with before_id)
     RunId before_id;
     int limit = 100; // at most 500
@@ -245,6 +259,11 @@ public:
     Result<void> move_run(const core::MoveRun& move);
     Result<void> assign_run(const core::AssignRun& assignment);
     Result<void> patch_run(const RunPatch& patch);
+    /// Replaces what was known of it; not_found.
+    Result<void> put_run_environment(const RunId& run, const RunEnvironmentRow& environment);
+    /// The newest run of any experiment that was submitted before this one and had the same environment key; nothing if
+    /// there is none, or if the run has no key.
+    Result<std::optional<RunRow>> find_earlier_with_environment(const RunRow& run);
     /// What the client of an interactive run says of it: to that status, unless it has ended. conflict if the run is
     /// not interactive.
     Result<void> move_interactive_run(const RunId& run, core::RunStatus to, Time at, const std::string& reason);

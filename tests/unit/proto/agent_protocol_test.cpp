@@ -47,7 +47,8 @@ SyncRequest sample_request() {
                      .port = 21'000,
                      .ended = {{.rank = 1}, {.rank = 3, .exit_code = 5, .signal = 9, .told = true}},
                      .work_done = true,
-                     .network = NodeNetwork{"eth0", "10.0.0.2", 4711, "Open MPI 4.1.4", true}}};
+                     .network = NodeNetwork{"eth0", "10.0.0.2", 4711, "Open MPI 4.1.4", true},
+                     .environment = RunEnvironment{sha, "pip", "3.11.2", "/envs/python", "team/base:1", "sha256:d"}}};
     message.seen = 12;
     message.wait = 25s;
     return message;

@@ -237,6 +237,63 @@ TEST_F(HistoryTest, PagesOfAQueryFollowEachOther) {
     EXPECT_EQ(rows->front().id.str(), "c");
 }
 
+TEST_F(HistoryTest, ARunKnowsTheNewestOneBeforeItWithTheSameEnvironment) {
+    const std::string key(64, 'c');
+    RunEnvironmentRow environment{key, "pip", "3.11.2", "/envs/python", "", ""};
+    for (const auto& [id, minute] : {std::pair{"a", 1}, {"b", 2}, {"c", 3}, {"d", 4}}) {
+        ASSERT_TRUE(tables_.insert_run(run_row(id, std::chrono::minutes(minute))));
+    }
+    ASSERT_TRUE(tables_.put_run_environment(RunId("a"), environment));
+    ASSERT_TRUE(tables_.put_run_environment(RunId("b"), environment));
+    ASSERT_TRUE(tables_.put_run_environment(RunId("d"), environment));
+    EXPECT_EQ(tables_.find_run(RunId("b"))->environment, environment);
+    EXPECT_EQ(tables_.find_run(RunId("c"))->environment, std::nullopt);
+
+    const auto same = tables_.find_earlier_with_environment(*tables_.find_run(RunId("d")));
+
+    ASSERT_TRUE(same) << same.error().detail();
+    ASSERT_TRUE(*same);
+    EXPECT_EQ((*same)->id.str(), "b");
+    EXPECT_EQ(*tables_.find_earlier_with_environment(*tables_.find_run(RunId("a"))), std::nullopt);
+    EXPECT_EQ(*tables_.find_earlier_with_environment(*tables_.find_run(RunId("c"))), std::nullopt);
+    RunFilter filter;
+    filter.environment = "ccc";
+    EXPECT_EQ(tables_.list_runs(filter)->size(), 3U);
+    filter.environment = "ccd";
+    EXPECT_EQ(tables_.list_runs(filter)->size(), 0U);
+}
+
+TEST_F(HistoryTest, InterpretersAsTheyWereFoundAreNobodysSameEnvironment) {
+    for (const char* id : {"a", "b"}) {
+        ASSERT_TRUE(tables_.insert_run(run_row(id, std::chrono::minutes(*id))));
+        ASSERT_TRUE(tables_.put_run_environment(RunId(id), {"", "plain", "3.11.2", "/usr/bin/python3", "", ""}));
+    }
+
+    EXPECT_EQ(*tables_.find_earlier_with_environment(*tables_.find_run(RunId("b"))), std::nullopt);
+    EXPECT_EQ(tables_.find_run(RunId("b"))->environment->provider, "plain");
+    EXPECT_EQ(tables_.put_run_environment(RunId("z"), {}).error().code(), Errc::not_found);
+}
+
+TEST(Migration, TheFourthStepKeepsRunsWhoseEnvironmentNobodyNoted) {
+    SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    ASSERT_TRUE(migrate_up_to(db, 3));
+    db.exec("INSERT INTO runs (id, experiment, target, status, sequence, attempt, fence, node_count, "
+            "processes_per_node, priority, max_attempts, snapshot, definition, body_hash, submitted_by, created, "
+            "changed, reason, workspace, number, root) SELECT 'old', 'e', 't', 'Completed', 4, 1, 3, 1, 1, 0, 1, 's', "
+            "'{}', 'h', 'me', 1000, 2000, 'done', id, 1, 'old' FROM workspaces");
+
+    ASSERT_TRUE(migrate(db));
+
+    Tables tables(db);
+    const auto run = tables.find_run(RunId("old"));
+    ASSERT_TRUE(run) << run.error().detail();
+    EXPECT_EQ(run->environment, std::nullopt);
+    EXPECT_EQ(run->reason, "done");
+    // what a run's end latched is no obstacle: the agent may say it late
+    ASSERT_TRUE(tables.put_run_environment(RunId("old"), {std::string(64, 'c'), "pip", "3.11.2", "/p", "", ""}));
+    EXPECT_EQ(db.execAndGet("SELECT environment FROM run_history").getString(), std::string(64, 'c'));
+}
+
 TEST(Migration, TheThirdStepKeepsTheNodesOfTheSecond) {
     SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     ASSERT_TRUE(migrate_up_to(db, 2));
