@@ -1,4 +1,5 @@
 // `env` and `run`: the Azure ML SDK finds our coordinator in the place of Azure.
+#include "cli/environments.hpp"
 #include "cli/families.hpp"
 #include "cli/sdk_environment.hpp"
 #include "common/data_dir.hpp"
@@ -116,10 +117,17 @@ void add_sdk_commands(CLI::App& app, GlobalOptions& options, Chosen& chosen) {
         chosen = [&options, words] { return run(options, words); };
     });
     CLI::App& print_it =
-        add_command(app, "env", "Print what makes the Azure ML SDK find this coordinator\n  linarite env",
+        add_command(app, "env",
+                    "Print what makes the Azure ML SDK find this coordinator\n  linarite env\n"
+                    "with list or prune: Python environments that this machine keeps",
                     "The coordinator's token is among it. Nothing of the SDK is changed, and your own Azure login is\n"
                     "neither read nor written.\n\nExample:\n  eval \"$(linarite env)\"");
-    print_it.callback([&options, &chosen] { chosen = [&options] { return run_command(options, print_environment); }; });
+    add_environment_commands(print_it, options, chosen);
+    print_it.callback([&print_it, &options, &chosen] {
+        if (print_it.get_subcommands().empty()) {
+            chosen = [&options] { return run_command(options, print_environment); };
+        }
+    });
 }
 
 } // namespace linarite::cli

@@ -79,6 +79,59 @@ TEST_F(CommandLineTest, WhatIsNotUnderstoodIsBadUsage) {
     EXPECT_EQ(run({"datastore"}), 2);
 }
 
+/// What a command line that is given again leaves to its options must not count: each has an app of its own.
+class EnvironmentLineTest : public CommandLineTest {
+protected:
+    int anew(std::vector<std::string> arguments) {
+        GlobalOptions options;
+        CLI::App app{"test"};
+        std::function<int()> chosen;
+        add_client_commands(app, options, chosen);
+        arguments.insert(arguments.begin(), {"--data-dir", (folder_.path() / "data").string()});
+        testing::internal::CaptureStdout();
+        testing::internal::CaptureStderr();
+        const int code = parse_and_run(app, options, std::move(arguments), chosen);
+        out_ = testing::internal::GetCapturedStdout();
+        err_ = testing::internal::GetCapturedStderr();
+        return code;
+    }
+};
+
+TEST_F(EnvironmentLineTest, EnvironmentsAreListedAndPrunedWithoutACoordinator) {
+    EXPECT_EQ(anew({"env", "list"}), 0);
+    EXPECT_THAT(err_, HasSubstr("no environments are kept here"));
+    const std::string key(64, 'a');
+    for (const std::string cache : {"data/envs", "data/agent-big/envs"}) {
+        folder_.write(cache + "/" + key + "/.linarite-ready.json",
+                      R"({"provider": "pip", "python": "3.11.2", "requirements": ["a", "b", "c", "d"]})");
+    }
+
+    EXPECT_EQ(anew({"env", "list"}), 0);
+    EXPECT_THAT(out_, AllOf(HasSubstr("agent-big/envs"), HasSubstr("data/envs"), HasSubstr("aaaaaaaaaaaa  pip"),
+                            HasSubstr("a, b, c, +1")));
+    EXPECT_EQ(anew({"env", "list", "--wide", "--env-dir", (folder_.path() / "data/envs").string()}), 0);
+    EXPECT_THAT(out_, AllOf(HasSubstr(key), HasSubstr("a, b, c, d"), testing::Not(HasSubstr("agent-big"))));
+    EXPECT_EQ(anew({"env", "list", "-o", "json"}), 0);
+    EXPECT_EQ(nlohmann::json::parse(out_)["folders"].size(), 2U);
+
+    EXPECT_EQ(anew({"env", "prune", "--all", "--dry-run"}), 0);
+    EXPECT_THAT(out_, HasSubstr("would remove"));
+    EXPECT_EQ(anew({"env", "prune", "--older-than", "1d"}), 0);
+    EXPECT_THAT(out_, HasSubstr("nothing is to be removed"));
+    EXPECT_EQ(anew({"env", "prune", "--all", "-o", "json"}), 0);
+    EXPECT_EQ(nlohmann::json::parse(out_)["folders"][0]["removals"][0]["fate"], "removed");
+    EXPECT_FALSE(std::filesystem::exists(folder_.path() / "data/envs" / key));
+
+    for (const std::vector<std::string>& bad :
+         std::vector<std::vector<std::string>>{{"env", "prune", "--older-than", "30"},
+                                               {"env", "prune", "--older-than", "-1d"},
+                                               {"env", "prune", "--max-size", "much"},
+                                               {"env", "prune", "--max-size", "0"},
+                                               {"env", "drop"}}) {
+        EXPECT_EQ(anew(bad), 2) << bad.back();
+    }
+}
+
 TEST_F(CommandLineTest, EachCommandHelpsWithAnExample) {
     for (const char* name : {"submit", "runs", "show", "explain", "cancel", "logs", "download", "datastore", "nodes",
                              "workspace", "init", "run", "env", "backup", "version"}) {
