@@ -88,7 +88,7 @@ public:
         }
         const auto lock = await_lock(eviction_lock(cache_), stop_);
         if (!lock) {
-            report_.trouble = lock.error().detail();
+            report_.trouble = stop_ ? "" : lock.error().detail();
             return std::move(report_);
         }
         clear_leftovers();

@@ -12,6 +12,8 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
+#include <new>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 namespace linarite::agent {
@@ -107,15 +109,19 @@ int exit_code_of(pid_t pid) {
 
 TEST_F(RoomTest, WhatARunWasGivenIsThereForAsLongAsTheRunIs) {
     install_uv(1);
-    // one process removes all that is idle, as fast as it can
-    const pid_t remover = in_child([this] {
+    // one process removes all that is idle, as fast as it can, and counts how often it has looked
+    void* shared = ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(shared, MAP_FAILED);
+    auto* const rounds = new (shared) std::atomic<int>(0);
+    const pid_t remover = in_child([&] {
         for (;;) {
             remove_all_idle();
+            ++*rounds;
         }
         return 0;
     });
     // two others give it to runs, of which each looks whether it is whole while it is in use
-    const auto give = [this](const std::string& name) {
+    const auto give = [this, rounds](const std::string& name) {
         Agent agent(*this, {});
         for (int i = 0; i < 30; ++i) {
             const fs::path run = run_folder(name + std::to_string(i));
@@ -125,7 +131,8 @@ TEST_F(RoomTest, WhatARunWasGivenIsThereForAsLongAsTheRunIs) {
                 return 1;
             }
             const fs::path folder = got->python.parent_path().parent_path();
-            for (int look = 0; look < 20; ++look) {
+            // for as long as it takes to be looked at from the beginning to the end
+            for (const int before = *rounds; *rounds < before + 2;) {
                 std::error_code ec;
                 if (fs::file_size(folder / "content", ec) != 1U << 20U || !fs::exists(got->python)) {
                     std::fprintf(stderr, "round %d: %s is not whole\n", i, folder.c_str());
@@ -143,6 +150,7 @@ TEST_F(RoomTest, WhatARunWasGivenIsThereForAsLongAsTheRunIs) {
     EXPECT_EQ(exit_code_of(second), 0);
     ::kill(remover, SIGKILL);
     ::waitpid(remover, nullptr, 0);
+    ::munmap(shared, sizeof(std::atomic<int>));
     EXPECT_GT(builds(), 1U); // else nothing was ever removed, and this proves nothing
 }
 
