@@ -77,8 +77,7 @@ Error BuildSession::failure(const ProcessEnd& ended, const ToolCall& call,
                                             " and was ended; --env-build-limit sets how long it may take"};
     }
     if (says_no_space(output)) {
-        return {Errc::no_space, "the disk is full: no space left in '" + node_.settings().environments.string() +
-                                    "' for the environment's packages"};
+        return {Errc::no_space, call.explain(output, ended.exit_code).detail()};
     }
     if (ended.signal != 0) {
         return {Errc::invalid_argument, fmt::format("'{}' was ended by signal {} while it built the environment",

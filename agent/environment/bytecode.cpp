@@ -57,7 +57,7 @@ asio::awaitable<void> compile_bytecode(Node& node, fs::path environment, ToolRun
                                     order, [words](std::string_view line) { *words = line; }, cancel);
     if (!ended || !ended->ok()) {
         if (!cancel.cancelled()) {
-            spdlog::warn("environment={} compiled=false words={}", environment.filename().string(),
+            spdlog::warn("environment={} compiled=false words={}", environment.filename().string().substr(0, 12),
                          ended ? *words : ended.error().detail());
         }
         co_return;
