@@ -37,6 +37,7 @@ struct App::Parts {
     Containers containers;
     std::shared_ptr<Coordinator> coordinator;
     SnapshotCache snapshots;
+    DataCache data_cache;
     FileWatcher watcher;
     Spawner spawner;
     Trash trash;
@@ -93,6 +94,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
       coordinator(
           std::make_shared<Coordinator>(executor, [this] { return coordinator_address(identity, options.data); })),
       snapshots(pool, coordinator, folder / "snapshots"),
+      data_cache(pool, coordinator, folder / "data-cache", options.data_cache_size),
       watcher(executor),
       spawner(options.shim),
       trash(folder / "trash"),
@@ -111,6 +113,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               environments,
               containers,
               snapshots,
+              data_cache,
               watcher,
               spawner,
               trash,
@@ -317,6 +320,11 @@ Result<void> App::Parts::open() {
         return daemons.error();
     }
     context.daemons = std::move(*daemons);
+    asio::co_spawn(executor, data_cache.open(), [](const std::exception_ptr& bug) {
+        if (bug) {
+            spdlog::error("looking through the data cache ended by an exception");
+        }
+    });
     link =
         std::make_unique<Link>(executor, LinkCallbacks{[this] { return coordinator_address(identity, options.data); },
                                                        [this] { return picture(); },

@@ -40,7 +40,8 @@ struct Options {
     fs::path shared_dir;                   // where working directories go that other hosts are to see; "" is none
     std::string mpi_interface;             // for MPI between hosts: name, address or network; "" is found
     int max_processes = 0;                 // of one run on this node; 0: no limit
-    std::uint64_t max_log_size = std::uint64_t{10} << 30U; // of a longer one the beginning and the end are kept
+    std::uint64_t max_log_size = std::uint64_t{10} << 30U;    // of a longer one the beginning and the end are kept
+    std::uint64_t data_cache_size = std::uint64_t{20} << 30U; // bytes of data that this node does not see
     std::string version;
 };
 

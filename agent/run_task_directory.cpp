@@ -63,8 +63,10 @@ DataReferences RunTask::data_references() {
     settings.coordinator_host_id = desired_.host_id;
     settings.work_dir = keeps_directory() ? own_dir() : folders_.wd;
     settings.scratch = folders_.root / "data";
+    settings.work = folders_.root.parent_path();
     settings.warn = [this](const std::string& line) { note(line); };
-    return DataReferences(context_.pool, context_.coordinator, std::move(settings));
+    settings.progress = [this](const std::string& words) { set_phase(Phase::preparing, words); };
+    return DataReferences(context_.pool, context_.coordinator, context_.data_cache, std::move(settings));
 }
 
 CaptureSettings RunTask::capture_settings() {

@@ -225,19 +225,21 @@ void RunTask::end_stopped() {
 asio::awaitable<void> RunTask::finish() {
     set_phase(Phase::exited, "sending the last logs and outputs");
     co_await await_other_nodes();
+    if (ending_->started && !desired_.data.empty() && !forgotten_) {
+        // each node has a folder of its own for it; before the last logs, in which what is said of it goes
+        DataReferences references = data_references();
+        const auto uploaded = co_await references.finish(finish_cancel_);
+        if (!uploaded) {
+            note("warning: data could not be uploaded: " + uploaded.error().detail());
+            spdlog::warn("data of a run could not be uploaded: run={} cause=\"{}\"", desired_.run.str(),
+                         uploaded.error().detail());
+        }
+    }
     if (capture_) {
         const auto sent = co_await capture_->finish(finish_cancel_);
         if (!sent && !forgotten_) {
             spdlog::warn("the last files of a run could not be sent: run={} cause=\"{}\"", desired_.run.str(),
                          sent.error().detail());
-        }
-    }
-    if (ending_->started && is_lead() && !desired_.data.empty() && !forgotten_) {
-        DataReferences references = data_references();
-        const auto uploaded = co_await references.finish(finish_cancel_);
-        if (!uploaded) {
-            spdlog::warn("data of a run could not be uploaded: run={} cause=\"{}\"", desired_.run.str(),
-                         uploaded.error().detail());
         }
     }
     mirror_.reset();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/capture/coordinator.hpp"
+#include "agent/capture/data_cache.hpp"
 #include "agent/capture/file_watcher.hpp"
 #include "agent/capture/snapshot_cache.hpp"
 #include "agent/container/containers.hpp"
@@ -40,6 +41,7 @@ struct TaskContext {
     EnvironmentCache& environments;
     Containers& containers;
     SnapshotCache& snapshots;
+    DataCache& data_cache;
     FileWatcher& watcher;
     Spawner& spawner;
     Trash& trash;

@@ -59,6 +59,7 @@ struct DaemonOptions {
     std::string max_log_size = "10g";
     std::string env_cache_size = "50g";
     std::string env_min_free = "2g";
+    std::string data_cache_size = "20g";
     bool local = false;
     bool shares_host = false;
 };
@@ -344,6 +345,11 @@ int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global)
         return fail(for_runs.error());
     }
     agent::Options options = std::move(*for_runs);
+    const auto cache_size = read_size("--data-cache-size", daemon.data_cache_size);
+    if (!cache_size) {
+        return fail(cache_size.error());
+    }
+    options.data_cache_size = *cache_size;
     options.data = DataDir::find(global.data_dir);
     options.name = daemon.name;
     options.slots = daemon.slots;
@@ -536,6 +542,12 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
         ->add_option("--max-processes", daemon->max_processes,
                      "Processes that a run may have on this node; 0 is as many as it asks for")
         ->check(CLI::Range(0, 100'000));
+    agent
+        ->add_option("--data-cache-size", daemon->data_cache_size,
+                     "How much of the data that this node does not see is kept for later runs; what was unused for "
+                     "longest goes first")
+        ->type_name("SIZE")
+        ->capture_default_str();
     agent->add_option("--mpi-interface,--address", daemon->mpi_interface,
                       "Interface for MPI to other hosts: its name, address or network, as in 10.0.0.0/8 (default: that "
                       "through which the coordinator is reached)");

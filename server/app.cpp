@@ -338,6 +338,7 @@ asio::awaitable<void> App::stop() {
     parts_->scheduler->stop();
     co_await parts_->server->stop(5s);
     co_await parts_->process_files->finish();
+    co_await parts_->datastores->stop();
     co_await parts_->metric_store->flushed();
     co_await parts_->store->flushed();
     parts_->files.join();

@@ -71,12 +71,17 @@ Result<void> move_into_place(const fs::path& from, const fs::path& to, Existing 
 
 Result<void> copy_file(const fs::path& from, const fs::path& to, Existing existing) {
     const UniqueFd source(::open(from.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    return source ? copy_open_file(source.get(), from.string(), to, existing)
+                  : errno_error("open '" + from.string() + "'", errno);
+}
+
+Result<void> copy_open_file(int from, const std::string& name, const fs::path& to, Existing existing) {
     struct stat info {};
-    if (!source || ::fstat(source.get(), &info) != 0) {
-        return errno_error("open '" + from.string() + "'", errno);
+    if (::fstat(from, &info) != 0) {
+        return errno_error("look at '" + name + "'", errno);
     }
     if (!S_ISREG(info.st_mode)) {
-        return Error(Errc::invalid_argument, "'" + from.string() + "' is not a regular file");
+        return Error(Errc::invalid_argument, "'" + name + "' is not a regular file");
     }
     const bool direct = existing == Existing::impossible;
     const fs::path written = direct ? to : fs::path(to.string() + ".part-" + random_hex(6));
@@ -85,7 +90,7 @@ Result<void> copy_file(const fs::path& from, const fs::path& to, Existing existi
     if (!target) {
         return errno_error("create '" + written.string() + "'", errno);
     }
-    auto copied = copy_bytes(source.get(), target.get(), from.string());
+    auto copied = copy_bytes(from, target.get(), name);
     if (!copied) {
         ::unlink(written.c_str());
         return copied;

@@ -1,15 +1,9 @@
 #include "agent/capture/data.hpp"
 
-#include "agent/capture/copying.hpp"
-#include "agent/capture/persist.hpp"
-#include "agent/capture/run_tree.hpp"
+#include "agent/capture/data_upload.hpp"
+#include "agent/capture/local_data.hpp"
+#include "agent/capture/remote_data.hpp"
 #include "async/async.hpp"
-#include "common/ids.hpp"
-#include "proto/json_reader.hpp"
-
-#include <cerrno>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace linarite::agent {
 
@@ -17,7 +11,6 @@ namespace {
 
 using proto::DataMode;
 using proto::DesiredData;
-using Files = std::map<std::string, std::uint64_t>; // name -> bytes
 
 // "/a/b/" and "./a/b" are "a/b"; "" is the whole store.
 Result<std::string> path_on_datastore(const proto::DataReference& reference) {
@@ -34,261 +27,144 @@ Result<std::string> path_on_datastore(const proto::DataReference& reference) {
     return parse_relative_path(path, "path on datastore '" + reference.datastore + "'");
 }
 
-Error missing(const std::string& datastore, const std::string& path) {
-    return path.empty() ? Error(Errc::not_found, "datastore '" + datastore + "' has no folder")
-                        : Error(Errc::not_found, "'" + path + "' is not on datastore '" + datastore + "'");
+std::string what_it_is(const proto::DataReference& reference) {
+    return "pathOnCompute of '" + reference.name + "'";
 }
 
-// The place on this file system, with no link in it below the datastore's own folder.
-Result<fs::path> locate(const fs::path& store, const std::string& path, const std::string& datastore) {
-    std::error_code ec;
-    const fs::path root = fs::canonical(store, ec);
-    if (ec) {
-        return missing(datastore, "");
-    }
-    const fs::path wanted = path.empty() ? root : root / path;
-    const fs::path real = fs::canonical(wanted, ec);
-    if (ec) {
-        return missing(datastore, path);
-    }
-    if (real != wanted) {
-        return Error(Errc::invalid_argument,
-                     "'" + path + "' on datastore '" + datastore + "' is, or lies behind, a link");
-    }
-    return real;
+bool is_absolute(const proto::DataReference& reference) {
+    return reference.path_on_compute.starts_with('/');
 }
 
-Result<fs::path> copy_here(const fs::path& store, const std::string& path, const std::string& datastore,
-                           const fs::path& to, Existing existing) {
-    const auto from = locate(store, path, datastore);
-    if (!from) {
-        return from.error();
+// Below the working directory: what the user said, or the datastore's name and the path there.
+Result<std::string> relative_place(const proto::DataReference& reference, const std::string& path) {
+    if (!reference.path_on_compute.empty()) {
+        return parse_relative_path(reference.path_on_compute, what_it_is(reference));
     }
-    std::error_code ec;
-    if (fs::is_directory(*from, ec)) {
-        const auto copied = copy_tree(*from, to, existing);
-        return copied ? Result<fs::path>(to) : copied.error();
-    }
-    if (auto made = make_folders(to.parent_path()); !made) {
-        return made.error();
-    }
-    if (existing == Existing::kept && fs::exists(to, ec)) {
-        return to;
-    }
-    const auto copied = copy_file(*from, to, existing);
-    return copied ? Result<fs::path>(to) : copied.error();
+    return path.empty() ? reference.datastore : reference.datastore + "/" + path;
 }
 
-std::string files_target(const std::string& datastore) {
-    return "/api/v1/agent/datastores/" + client::encode_part(datastore) + "/files";
-}
-
-std::string file_target(const std::string& datastore, const std::string& name) {
-    return files_target(datastore).append("/").append(client::encode_path(name));
-}
-
-std::string on_store(std::string what, const std::string& name, const std::string& datastore) {
-    return what.append(" '").append(name).append("' of datastore '").append(datastore).append("'");
-}
-
-// Names of the files at or below `path`, with their sizes.
-asio::awaitable<Result<Files>> list_remote(std::shared_ptr<Coordinator> coordinator, std::string datastore,
-                                           std::string path) {
-    const auto document =
-        co_await coordinator->get_json(files_target(datastore) + "?prefix=" + client::encode_part(path));
-    if (!document) {
-        co_return document.error();
-    }
-    Files out;
-    std::vector<Fault> faults;
-    proto::JsonReader reader(*document, "", faults);
-    reader.objects("files", [&](proto::JsonReader& file) {
-        const std::string name = file.required_text("path");
-        const bool inside = path.empty() || name == path || name.starts_with(path + "/");
-        if (inside && parse_relative_path(name, "file")) {
-            out.emplace(name, file.unsigned_integer("size", 0));
-        }
-    });
-    if (!faults.empty()) {
-        co_return Error(Errc::unavailable, "the coordinator's list of files can't be read");
-    }
-    co_return out;
-}
-
-Result<std::shared_ptr<UniqueFd>> create(const fs::path& path) {
-    if (auto made = make_folders(path.parent_path()); !made) {
-        return made.error();
-    }
-    auto fd = std::make_shared<UniqueFd>(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    return *fd ? Result<std::shared_ptr<UniqueFd>>(fd) : errno_error("create '" + path.string() + "'", errno);
-}
-
-asio::awaitable<Result<void>> write_piece(asio::thread_pool* pool, std::shared_ptr<UniqueFd> file,
-                                          std::string_view piece) {
-    co_return co_await on_pool(*pool, [file, bytes = std::string(piece)] { return write_all(file->get(), bytes); });
-}
-
-// One file of a datastore, whole or not at all.
-asio::awaitable<Result<bool>> fetch_file(std::shared_ptr<Coordinator> coordinator, asio::thread_pool* pool,
-                                         std::string target, fs::path to, std::uint64_t size, Existing existing) {
-    const fs::path part = to.string() + ".part-" + random_hex(6);
-    const auto file = co_await on_pool(*pool, [part] { return create(part); });
-    if (!file) {
-        co_return file.error();
-    }
-    client::HttpClient::Request request;
-    request.target = std::move(target);
-    const auto response = co_await coordinator->download(
-        std::move(request), [pool, fd = *file](std::string_view piece) { return write_piece(pool, fd, piece); });
-    Result<void> done = response ? Result<void>() : Result<void>(response.error());
-    const off_t length = ::lseek((*file)->get(), 0, SEEK_END);
-    if (done && static_cast<std::uint64_t>(length) != size) {
-        done = Error(Errc::unavailable, "'" + to.filename().string() + "' changed while it was fetched");
-    }
-    if (!done) {
-        ::unlink(part.c_str());
-        co_return done.error();
-    }
-    const auto moved = co_await on_pool(*pool, [part, to, existing] { return move_into_place(part, to, existing); });
-    co_return moved ? Result<bool>(true) : Result<bool>(moved.error());
-}
-
-// Where `name`, which is at or below `path` of a datastore, goes; `to` is a folder, or the one file itself.
-fs::path place_below(const fs::path& to, const std::string& path, const std::string& name, bool single) {
-    if (single) {
-        return to;
-    }
-    return to / (path.empty() ? name : name.substr(path.size() + 1));
-}
-
-// Copies what is at or below `path` to `to` through the coordinator.
-asio::awaitable<Result<fs::path>> fetch_tree(std::shared_ptr<Coordinator> coordinator, asio::thread_pool* pool,
-                                             proto::DataReference reference, std::string path, fs::path to,
-                                             CancelToken cancel) {
-    const std::string store = reference.datastore;
-    const auto files =
-        co_await persist<Files>([coordinator, store, path] { return list_remote(coordinator, store, path); }, cancel);
-    if (!files) {
-        co_return files.error().within("list datastore '" + store + "'");
-    }
-    if (files->empty() && !path.empty()) {
-        co_return missing(store, path);
-    }
-    const Existing existing = reference.overwrite ? Existing::replaced : Existing::kept;
-    const bool single = files->size() == 1 && files->begin()->first == path;
-    if (!single) {
-        const auto made = co_await on_pool(*pool, [to] { return make_folders(to); });
-        if (!made) {
-            co_return made.error();
-        }
-    }
-    for (const auto& [name, size] : *files) {
-        const fs::path target = place_below(to, path, name, single);
-        std::error_code ec;
-        if (existing == Existing::kept && fs::exists(target, ec)) {
-            continue;
-        }
-        if (cancel.cancelled()) {
-            co_return Error(Errc::conflict, "preparing data was cancelled");
-        }
-        const std::string address = file_target(store, name);
-        const auto fetched = co_await persist<bool>(
-            [coordinator, pool, address, target, length = size, existing] {
-                return fetch_file(coordinator, pool, address, target, length, existing);
-            },
-            cancel);
-        if (!fetched) {
-            co_return fetched.error().within(on_store("fetch", name, store));
-        }
-    }
-    co_return to;
-}
-
-// Reads a file in pieces of 256 KiB; each takes less than handing it to the socket, so it is done on the event loop.
-client::HttpClient::Source read_pieces(std::shared_ptr<UniqueFd> file) {
-    return [file]() -> Result<std::string> {
-        std::string piece(std::size_t{256} << 10U, '\0');
-        const ssize_t got = ::read(file->get(), piece.data(), piece.size());
-        if (got < 0) {
-            return errno_error("read", errno);
-        }
-        piece.resize(static_cast<std::size_t>(got));
-        return piece;
-    };
-}
-
-asio::awaitable<Result<bool>> put_file(std::shared_ptr<Coordinator> coordinator, fs::path root, std::string name,
-                                       std::string target) {
-    const UniqueFd base(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    auto opened = open_beneath(base.get(), name, O_RDONLY);
-    if (!opened) {
-        co_return opened.error();
-    }
-    const auto file = std::make_shared<UniqueFd>(std::move(*opened));
-    client::HttpClient::Request request;
-    request.method = "PUT";
-    request.target = std::move(target);
-    request.content_type = "application/octet-stream";
-    request.timeout = std::chrono::hours(6); // a whole file, of any size
-    const auto response = co_await coordinator->upload(std::move(request), read_pieces(file), -1);
-    if (!response) {
-        co_return response.error();
-    }
-    co_return response->status > 299 ? Result<bool>(error_of(*response)) : Result<bool>(true);
+Existing wanted(const proto::DataReference& reference) {
+    return reference.overwrite ? Existing::replaced : Existing::kept;
 }
 
 } // namespace
 
-DataReferences::DataReferences(asio::thread_pool& pool, std::shared_ptr<Coordinator> coordinator, DataSettings settings)
-    : pool_(pool), coordinator_(std::move(coordinator)), settings_(std::move(settings)) {}
+DataReferences::DataReferences(asio::thread_pool& pool, std::shared_ptr<Coordinator> coordinator, DataCache& cache,
+                               DataSettings settings)
+    : pool_(pool), coordinator_(std::move(coordinator)), cache_(cache), settings_(std::move(settings)) {}
+
+std::vector<std::string> DataReferences::read_only_paths(const std::vector<DesiredData>& data,
+                                                         const std::map<std::string, std::string>& prepared) {
+    std::vector<std::string> paths;
+    for (const DesiredData& entry : data) {
+        const auto path = prepared.find(entry.reference.name);
+        if (entry.reference.mode == DataMode::mount && path != prepared.end()) {
+            paths.push_back(path->second);
+        }
+    }
+    return paths;
+}
 
 bool DataReferences::sees(const DesiredData& data) const {
     return data.shared || (!settings_.host_id.empty() && settings_.host_id == settings_.coordinator_host_id);
 }
 
-Result<fs::path> DataReferences::place_of(const DesiredData& data) const {
-    const proto::DataReference& reference = data.reference;
-    if (!reference.path_on_compute.empty()) {
-        const fs::path path = reference.path_on_compute;
-        if (path.is_absolute()) {
-            return path;
-        }
-        auto relative = parse_relative_path(reference.path_on_compute, "pathOnCompute of '" + reference.name + "'");
-        return relative ? Result<fs::path>(settings_.work_dir / *relative) : relative.error();
+// Of a download or an upload.
+asio::awaitable<Result<fs::path>> DataReferences::place_of(proto::DataReference reference, std::string path) {
+    if (is_absolute(reference)) {
+        const fs::path place = reference.path_on_compute;
+        const auto checked =
+            co_await on_pool(pool_, [place, what = what_it_is(reference)] { return check_data_path(place, what); });
+        co_return checked ? Result<fs::path>(place) : checked.error();
     }
-    const auto path = path_on_datastore(reference);
-    if (!path) {
-        return path.error();
-    }
-    const fs::path below = path->empty() ? fs::path(reference.datastore) : fs::path(reference.datastore) / *path;
-    return (reference.mode == DataMode::mount ? settings_.scratch : settings_.work_dir) / below;
+    const auto relative = relative_place(reference, path);
+    co_return relative ? Result<fs::path>(settings_.work_dir / *relative) : relative.error();
 }
 
-asio::awaitable<Result<fs::path>> DataReferences::provide(DesiredData data, CancelToken cancel) {
-    const proto::DataReference& reference = data.reference;
-    const auto path = path_on_datastore(reference);
-    if (!path) {
-        co_return path.error();
-    }
-    if (reference.mode == DataMode::mount && sees(data)) {
-        co_return co_await on_pool(pool_, [store = data.datastore_path, at = *path, name = reference.datastore] {
-            return locate(store, at, name);
-        });
-    }
-    const auto place = place_of(data);
+// Scripts may know the place by its name instead of asking for it.
+asio::awaitable<Result<void>> DataReferences::link_mount(proto::DataReference reference, fs::path target) {
+    const auto place = co_await place_of(reference, "");
     if (!place) {
         co_return place.error();
     }
-    if (reference.mode == DataMode::upload) {
-        const auto made = co_await on_pool(pool_, [to = *place] { return make_folders(to); });
-        co_return made ? Result<fs::path>(*place) : made.error();
-    }
+    // one that outlives the run must tell the next one that it is left over: by what it leads over
+    const fs::path over = is_absolute(reference) ? settings_.scratch / ".links" / reference.name : fs::path();
+    co_return co_await on_pool(pool_, [place = *place, target, over, work = settings_.work] {
+        if (over.empty()) {
+            return link_data(place, target, work);
+        }
+        const auto linked = link_data(over, target, work);
+        return linked ? link_data(place, over, work) : linked;
+    });
+}
+
+asio::awaitable<Result<fs::path>> DataReferences::mount(DesiredData data, std::string path, CancelToken cancel) {
+    const proto::DataReference& reference = data.reference;
+    fs::path found;
     if (sees(data)) {
-        const Existing existing = reference.overwrite ? Existing::replaced : Existing::kept;
-        co_return co_await on_pool(pool_, [store = data.datastore_path, at = *path, name = reference.datastore,
-                                           to = *place, existing] { return copy_here(store, at, name, to, existing); });
+        const DataPlace place{reference.datastore, data.datastore_path, path};
+        const auto located = co_await on_pool(pool_, [place] { return locate_data(place); });
+        if (!located) {
+            co_return located.error();
+        }
+        found = *located;
+    } else {
+        found = settings_.scratch / reference.name / reference.datastore / path;
+        found = path.empty() ? found.parent_path() : found;
+        RemoteDataOrder order{reference.name,       reference.datastore, path,          found, Share::read_only,
+                              Existing::impossible, settings_.progress,  settings_.warn};
+        if (auto brought = co_await bring_data(pool_, coordinator_, cache_, std::move(order), cancel); !brought) {
+            co_return brought.error();
+        }
     }
-    co_return co_await fetch_tree(coordinator_, &pool_, reference, *path, *place, std::move(cancel));
+    if (!reference.path_on_compute.empty()) {
+        if (auto linked = co_await link_mount(reference, found); !linked) {
+            co_return linked.error();
+        }
+    }
+    co_return found;
+}
+
+asio::awaitable<Result<fs::path>> DataReferences::download(DesiredData data, std::string path, CancelToken cancel) {
+    const proto::DataReference& reference = data.reference;
+    const auto to = co_await place_of(reference, path);
+    if (!to) {
+        co_return to.error();
+    }
+    if (!sees(data)) {
+        RemoteDataOrder order{reference.name,    reference.datastore, path,          *to, Share::own_copy,
+                              wanted(reference), settings_.progress,  settings_.warn};
+        const auto brought = co_await bring_data(pool_, coordinator_, cache_, std::move(order), cancel);
+        co_return brought ? Result<fs::path>(*to) : brought.error();
+    }
+    const DataPlace place{reference.datastore, data.datastore_path, path};
+    const auto kept = co_await on_pool(
+        pool_, [place, to = *to, existing = wanted(reference)] { return copy_data(place, to, existing); });
+    if (!kept) {
+        co_return kept.error();
+    }
+    if (*kept > 0) {
+        settings_.warn(words_of_kept_files(*kept, reference.name, *to));
+    }
+    co_return *to;
+}
+
+asio::awaitable<Result<fs::path>> DataReferences::provide(DesiredData data, CancelToken cancel) {
+    const auto path = path_on_datastore(data.reference);
+    if (!path) {
+        co_return path.error();
+    }
+    switch (data.reference.mode) {
+    case DataMode::mount: co_return co_await mount(std::move(data), *path, std::move(cancel));
+    case DataMode::download: co_return co_await download(std::move(data), *path, std::move(cancel));
+    case DataMode::upload: break;
+    }
+    const auto place = co_await place_of(data.reference, *path);
+    if (!place) {
+        co_return place.error();
+    }
+    const auto made = co_await on_pool(pool_, [to = *place] { return make_folders(to); });
+    co_return made ? Result<fs::path>(*place) : made.error();
 }
 
 asio::awaitable<Result<std::map<std::string, std::string>>> DataReferences::prepare(CancelToken cancel) {
@@ -319,43 +195,19 @@ asio::awaitable<Result<void>> DataReferences::finish(CancelToken cancel) {
 asio::awaitable<Result<void>> DataReferences::send_back(DesiredData data, CancelToken cancel) {
     const proto::DataReference& reference = data.reference;
     const auto path = path_on_datastore(reference);
-    const auto place = place_of(data);
-    if (!path || !place) {
-        co_return path ? place.error() : path.error();
+    if (!path) {
+        co_return path.error();
     }
-    const RunTree tree{*place, "", path->empty() ? "data" : *path, Manner::whole, false};
-    const Listing listing = co_await on_pool(pool_, [tree] { return list_tree(tree, 1'000'000); });
-    for (const std::string& line : listing.left_out) {
-        settings_.warn("warning: " + line);
+    const auto place = co_await place_of(reference, *path);
+    if (!place) {
+        co_return place.error();
     }
-    const std::string store = reference.datastore;
-    const auto there = reference.overwrite || listing.files.empty()
-                           ? Result<Files>(Files())
-                           : co_await persist<Files>([coordinator = coordinator_, store,
-                                                      at = *path] { return list_remote(coordinator, store, at); },
-                                                     cancel, std::chrono::hours(24));
-    if (!there) {
-        co_return there.error();
+    DataUpload upload{reference.datastore, *path, *place, "", reference.overwrite, settings_.warn};
+    if (!is_absolute(reference)) { // the run may have put links on the way to it
+        upload.folder = place->lexically_relative(settings_.work_dir).string();
+        upload.base = settings_.work_dir;
     }
-    for (const FoundFile& file : listing.files) {
-        const auto name = path->empty() ? parse_relative_path(file.name, "file") : artifact_name(*path, file.name);
-        if (!name || there->contains(*name)) {
-            settings_.warn(name ? "warning: '" + *name + "' is on datastore '" + store +
-                                      "' already and stays as it is (overwrite is off)"
-                                : "warning: not uploaded: " + name.error().detail());
-            continue;
-        }
-        const std::string target = file_target(store, *name);
-        const auto sent = co_await persist<bool>(
-            [coordinator = coordinator_, root = *place, local = file.name, target] {
-                return put_file(coordinator, root, local, target);
-            },
-            cancel, std::chrono::hours(24)); // what the run made is not given up because the coordinator is away
-        if (!sent) {
-            co_return sent.error().within(on_store("upload", *name, store));
-        }
-    }
-    co_return Result<void>();
+    co_return co_await send_data(pool_, coordinator_, std::move(upload), std::move(cancel));
 }
 
 } // namespace linarite::agent

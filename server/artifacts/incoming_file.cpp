@@ -1,9 +1,12 @@
 #include "server/artifacts/beneath.hpp"
 #include "server/artifacts/incoming_state.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <ctime>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace linarite::artifacts {
@@ -101,6 +104,19 @@ Result<void> IncomingFile::retarget(const std::string& name) {
     }
     state_->target = name;
     return {};
+}
+
+Result<void> IncomingFile::date_exactly() {
+    std::array<timespec, 2> times{};
+    times[0].tv_nsec = UTIME_OMIT;
+    if (::clock_gettime(CLOCK_REALTIME, &times[1]) != 0 || ::futimens(state_->file.get(), times.data()) != 0) {
+        return errno_error("date '" + state_->target + "'", errno);
+    }
+    return {};
+}
+
+Result<FileStamp> IncomingFile::stamp() const {
+    return fresh_stamp(state_->file.get());
 }
 
 Result<void> IncomingFile::commit(bool sync) {

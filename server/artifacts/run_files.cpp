@@ -213,6 +213,14 @@ Result<std::string> RunFiles::read(const std::string& name, std::uint64_t offset
     return read_at(file->fd.get(), offset, static_cast<std::size_t>(std::min<std::uint64_t>(left, count)));
 }
 
+Result<UniqueFd> RunFiles::open(const std::string& name) const {
+    auto file = open_to_read(root_, name);
+    if (!file) {
+        return file.error();
+    }
+    return std::move(file->fd);
+}
+
 Result<fs::path> RunFiles::locate(const std::string& name) const {
     const auto file = open_to_read(root_, name);
     if (!file) {

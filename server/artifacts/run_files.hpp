@@ -5,6 +5,7 @@
 #include "common/files.hpp"
 #include "common/hash.hpp"
 #include "common/ids.hpp"
+#include "common/tree_walk.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -28,6 +29,11 @@ public:
     void must_be_new();
     /// Another name for it, before it is in its place.
     Result<void> retarget(const std::string& name);
+    /// Gives it the exact time as that of its last modification. What writes to it later, even in the same tick of the
+    /// kernel's clock, leaves another one. Call it when all bytes are there.
+    Result<void> date_exactly();
+    /// As it is now: after commit(), as it lies in its place.
+    [[nodiscard]] Result<FileStamp> stamp() const;
     /// Into place; fsyncs file and folder unless `sync` is false (then the caller syncs many at once with sync_all).
     Result<void> commit(bool sync);
 
@@ -59,6 +65,8 @@ public:
     [[nodiscard]] Result<std::uint64_t> size(const std::string& name) const;
     /// Bytes [offset, offset + count) or fewer at its end.
     [[nodiscard]] Result<std::string> read(const std::string& name, std::uint64_t offset, std::size_t count) const;
+    /// Open for reading, and a regular file that no link leads to.
+    [[nodiscard]] Result<UniqueFd> open(const std::string& name) const;
     /// The path for serving, after checking that no link is in it and that it is a regular file.
     [[nodiscard]] Result<fs::path> locate(const std::string& name) const;
     struct Entry {

@@ -11,9 +11,10 @@ namespace linarite::blob {
 
 /// A blob as it is now.
 struct Facts {
-    fs::path file;
-    std::uint64_t size = 0; // that may be served of it
-    std::string etag;       // without quotes
+    fs::path file;                  // where it is, or
+    std::shared_ptr<UniqueFd> open; // the file itself: of datastores, in whose folders anything may happen
+    std::uint64_t size = 0;         // that may be served of it
+    std::string etag;               // without quotes
     Time modified{};
     std::string content_type = "application/octet-stream";
     bool growing = false; // what is there of it stays, but more will come

@@ -135,14 +135,8 @@ public:
         co_return co_await api_->datastores.receive(datastore_, name_);
     }
     asio::awaitable<Result<Facts>> keep(artifacts::IncomingFile file, bool must_be_new) override {
-        auto commit = [&file, must_be_new] {
-            if (must_be_new) {
-                file.must_be_new();
-            }
-            return file.commit(true);
-        };
-        if (auto done = co_await on_pool(api_->pool, std::move(commit)); !done) {
-            co_return done.error();
+        if (auto kept = co_await api_->datastores.keep(datastore_, name_, std::move(file), must_be_new); !kept) {
+            co_return kept.error();
         }
         co_return co_await find();
     }
@@ -178,7 +172,7 @@ std::string etag_of(const std::string& version) {
 
 Facts facts_of(const service::Datastores::Located& located) {
     Facts facts;
-    facts.file = located.path;
+    facts.open = located.file;
     facts.size = located.size;
     facts.etag = etag_of(located.version);
     facts.modified = located.changed;

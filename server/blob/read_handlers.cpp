@@ -26,6 +26,10 @@ asio::awaitable<void> get_blob(Call call, Opened& opened) {
                                   "the range begins behind the end of the blob");
     }
     add_blob_headers(call, *facts, false);
+    if (facts->open) {
+        co_return co_await call.exchange->reply_open_file(std::move(*facts->open), facts->size, facts->content_type,
+                                                          facts->etag, range);
+    }
     co_await call.exchange->reply_file(facts->file, facts->size, facts->content_type, facts->etag, range);
 }
 

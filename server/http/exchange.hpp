@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/error.hpp"
+#include "common/files.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
@@ -72,6 +73,9 @@ public:
     /// not empty, stands in the place of the Range header: for dialects with a header of their own for it.
     virtual asio::awaitable<void> reply_file(std::filesystem::path file, std::uint64_t size, std::string content_type,
                                              std::string etag, std::string range = "") = 0;
+    /// The same of a file that is open already: what a name stands for may be another thing a moment later.
+    virtual asio::awaitable<void> reply_open_file(UniqueFd file, std::uint64_t size, std::string content_type,
+                                                  std::string etag, std::string range = "") = 0;
 
     /// A chunked answer of unknown length.
     virtual asio::awaitable<Result<void>> start_stream(std::string content_type) = 0;

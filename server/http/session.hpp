@@ -43,6 +43,8 @@ public:
     asio::awaitable<void> reply_error(const Error& error) override;
     asio::awaitable<void> reply_file(std::filesystem::path file, std::uint64_t size, std::string content_type,
                                      std::string etag, std::string range = "") override;
+    asio::awaitable<void> reply_open_file(UniqueFd file, std::uint64_t size, std::string content_type, std::string etag,
+                                          std::string range = "") override;
     asio::awaitable<Result<void>> start_stream(std::string content_type) override;
     asio::awaitable<Result<void>> write_chunk(std::string bytes) override;
     asio::awaitable<void> end_stream() override;

@@ -142,7 +142,16 @@ asio::awaitable<void> Session::reply_error(const Error& error) {
 }
 
 asio::awaitable<void> Session::reply_file(std::filesystem::path file, std::uint64_t size, std::string content_type,
-                                          std::string etag, std::string range_header) {
+                                          std::string etag, std::string range) {
+    Result<UniqueFd> opened = open_for_reading(file, size);
+    if (!opened) {
+        co_return co_await reply_error(opened.error());
+    }
+    co_await reply_open_file(std::move(*opened), size, std::move(content_type), std::move(etag), std::move(range));
+}
+
+asio::awaitable<void> Session::reply_open_file(UniqueFd file, std::uint64_t size, std::string content_type,
+                                               std::string etag, std::string range_header) {
     std::string more = "Accept-Ranges: bytes\r\nContent-Security-Policy: sandbox; default-src 'none'\r\n";
     if (!etag.empty()) {
         more.append(header_line("ETag", '"' + etag + '"'));
@@ -155,10 +164,6 @@ asio::awaitable<void> Session::reply_file(std::filesystem::path file, std::uint6
         more.append(header_line("Content-Range", "bytes */" + std::to_string(size)));
         const Error error(Errc::invalid_argument, "the range begins behind the end of the file");
         co_return co_await reply_failure(status::range_not_satisfiable, error, std::move(more));
-    }
-    const Result<UniqueFd> opened = open_for_reading(file, size);
-    if (!opened) {
-        co_return co_await reply_error(opened.error());
     }
     const bool part = range.kind == Range::Kind::part;
     if (!begin_answer(part ? status::partial_content : status::ok)) {
@@ -182,7 +187,7 @@ asio::awaitable<void> Session::reply_file(std::filesystem::path file, std::uint6
         co_return;
     }
     const IoResult<void> streamed =
-        co_await wire_->send_file(opened->get(), range.first, range.length, core_->limits.write_time);
+        co_await wire_->send_file(file.get(), range.first, range.length, core_->limits.write_time);
     broken_ = broken_ || !streamed; // a file that shrank: the client must see that it did not get all
 }
 

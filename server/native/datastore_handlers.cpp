@@ -3,6 +3,9 @@
 #include "server/http/feed_body.hpp"
 #include "server/native/render.hpp"
 
+#include <algorithm>
+#include <charconv>
+
 namespace linarite::native {
 namespace {
 
@@ -10,6 +13,8 @@ using http::Exchange;
 using Status = http::beast_http::status;
 using Verb = http::beast_http::verb;
 using ApiPtr = std::shared_ptr<Api>;
+
+constexpr Millis longest_wait = std::chrono::seconds(30);
 
 Json render(const store::DatastoreRow& row) {
     return Json{{"name", row.name}, {"path", row.path}, {"shared", row.shared}, {"default", row.is_default}};
@@ -55,6 +60,53 @@ asio::awaitable<void> files(ApiPtr api, Exchange& exchange) {
     });
 }
 
+Json render(const service::DataListing& listing) {
+    if (!listing.complete) {
+        return Json{{"files", listing.file_count},
+                    {"bytes", listing.bytes},
+                    {"known_files", listing.known_files},
+                    {"known_bytes", listing.known_bytes}};
+    }
+    Json files = Json::array();
+    for (const service::DataContent& file : listing.files) {
+        files.push_back(Json{{"path", file.name}, {"size", file.size}, {"sha256", file.sha256}});
+    }
+    return Json{{"files", std::move(files)}, {"obstacles", listing.obstacles}};
+}
+
+/// The path of the query, "" for all; "a/b" has been made of "/a/b/" by whoever asks.
+Result<std::string> queried_path(const Exchange& exchange) {
+    const std::string path = query(exchange, "path");
+    return path.empty() ? Result<std::string>(path) : parse_relative_path(path, "path");
+}
+
+Result<Millis> queried_wait(const Exchange& exchange) {
+    const std::string text = query(exchange, "wait_ms");
+    int wait = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), wait);
+    if (!text.empty() && (failure != std::errc() || end != text.data() + text.size() || wait < 0)) {
+        return Error(Errc::invalid_argument, "wait_ms must be a number of milliseconds");
+    }
+    return std::min(Millis(wait), longest_wait);
+}
+
+asio::awaitable<void> contents(ApiPtr api, Exchange& exchange) {
+    const auto path = queried_path(exchange);
+    const auto wait = queried_wait(exchange);
+    if (!path || !wait) {
+        co_return co_await exchange.reply_error(path ? wait.error() : path.error());
+    }
+    auto listing = co_await api->datastores.contents(parameter(exchange, "name"), *path, *wait);
+    if (!listing) {
+        co_return co_await exchange.reply_error(listing.error());
+    }
+    const Status status = listing->complete ? Status::ok : Status::accepted;
+    // a million files take a second to print
+    auto print = [listing = std::move(*listing)]() -> Result<std::string> { return render(listing).dump(); };
+    const auto text = co_await on_pool(api->pool, std::move(print));
+    co_await exchange.reply_text(status, "application/json", *text);
+}
+
 asio::awaitable<void> get(ApiPtr api, Exchange& exchange) {
     const auto path = parse_relative_path(parameter(exchange, "path"), "file");
     if (!path) {
@@ -64,7 +116,7 @@ asio::awaitable<void> get(ApiPtr api, Exchange& exchange) {
     if (!located) {
         co_return co_await exchange.reply_error(located.error());
     }
-    co_await exchange.reply_file(located->path, located->size, content_type_of(*path), "");
+    co_await exchange.reply_open_file(std::move(*located->file), located->size, content_type_of(*path), "");
 }
 
 /// Takes a body into a file, on the file thread.
@@ -94,11 +146,14 @@ asio::awaitable<void> put(ApiPtr api, Exchange& exchange) {
     if (auto fed = co_await http::feed_body(exchange, receiver); !fed) {
         co_return co_await exchange.reply_error(fed.error());
     }
-    auto commit = [&file = *incoming] { return file.commit(true); };
-    if (auto done = co_await on_pool(api->pool, std::move(commit)); !done) {
-        co_return co_await exchange.reply_error(done.error());
+    const std::uint64_t size = incoming->size();
+    const auto condition = exchange.head().headers.find("if-none-match");
+    const bool must_be_new = condition != exchange.head().headers.end() && condition->second == "*";
+    const std::string name = parameter(exchange, "name");
+    if (auto kept = co_await api->datastores.keep(name, *path, std::move(*incoming), must_be_new); !kept) {
+        co_return co_await exchange.reply_error(kept.error());
     }
-    co_await exchange.reply_json(Status::created, Json{{"path", *path}, {"size", incoming->size()}});
+    co_await exchange.reply_json(Status::created, Json{{"path", *path}, {"size", size}});
 }
 
 } // namespace
@@ -114,6 +169,8 @@ void add_datastore_routes(http::Router& router, const ApiPtr& api) {
     };
     add(Verb::get, "", list);
     add(Verb::post, "", create);
+    router.add(Verb::get, "/api/v1/agent/datastores/{name}/contents", agents,
+               [api](Exchange& exchange) { return contents(api, exchange); });
     add(Verb::get, "/{name}/files", files);
     add(Verb::get, "/{name}/files/{path...}", get);
     add(Verb::put, "/{name}/files/{path...}", put);

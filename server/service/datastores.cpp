@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <sys/stat.h>
 
 namespace linarite::service {
 namespace {
@@ -82,19 +81,17 @@ std::map<std::string, fs::path> moved_paths(const std::vector<store::DatastoreRo
 }
 
 Result<Datastores::Located> look_at(const fs::path& root, const std::string& file) {
-    const artifacts::RunFiles files(root);
-    auto located = files.locate(file);
-    if (!located) {
-        return located.error();
+    auto opened = artifacts::RunFiles(root).open(file);
+    if (!opened) {
+        return opened.error();
     }
-    struct stat info {};
-    if (::stat(located->c_str(), &info) != 0) {
-        return errno_error("look at '" + file + "'", errno);
+    const auto stamp = fresh_stamp(opened->get());
+    if (!stamp) {
+        return stamp.error().within("'" + file + "'");
     }
-    const std::int64_t ns = std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
-    return Datastores::Located{*located, static_cast<std::uint64_t>(info.st_size), from_ms(ns / 1'000'000),
-                               std::to_string(ns) + "/" + std::to_string(info.st_ino) + "/" +
-                                   std::to_string(info.st_size)};
+    return Datastores::Located{
+        std::make_shared<UniqueFd>(std::move(*opened)), stamp->size, from_ms(stamp->modified_ns / 1'000'000),
+        std::to_string(stamp->modified_ns) + "/" + std::to_string(stamp->inode) + "/" + std::to_string(stamp->size)};
 }
 
 } // namespace
@@ -107,7 +104,7 @@ BlobNames blob_names(const store::DatastoreRow& row) {
 }
 
 Datastores::Datastores(store::Store& store, const Clock& clock, asio::thread_pool& pool, DataDir data)
-    : store_(store), clock_(clock), pool_(pool), data_(std::move(data)) {}
+    : store_(store), clock_(clock), pool_(pool), data_(std::move(data)), hashes_(store) {}
 
 asio::awaitable<Result<void>> Datastores::follow_data_dir() {
     auto move = [home = data_.datastores()](store::Tables& tables) -> Result<void> {
@@ -249,6 +246,19 @@ asio::awaitable<Result<std::vector<artifacts::RunFiles::Entry>>> Datastores::fil
     co_return co_await on_pool(pool_, std::move(work));
 }
 
+asio::awaitable<Result<DataListing>> Datastores::contents(std::string name, std::string path, Millis wait) {
+    const auto row = co_await find(std::move(name));
+    if (!row) {
+        co_return row.error();
+    }
+    auto listing = co_await hashes_.list(row->path, path, wait);
+    if (!listing && listing.error().code() == Errc::not_found) {
+        co_return path.empty() ? Error(Errc::not_found, "datastore '" + row->name + "' has no folder")
+                               : Error(Errc::not_found, "'" + path + "' is not on datastore '" + row->name + "'");
+    }
+    co_return listing;
+}
+
 asio::awaitable<Result<Datastores::Located>> Datastores::locate(std::string name, std::string file) {
     const auto row = co_await find(std::move(name));
     if (!row) {
@@ -282,6 +292,31 @@ asio::awaitable<Result<artifacts::IncomingFile>> Datastores::receive(std::string
     }
     auto work = [path = row->path, file] { return artifacts::RunFiles(path).create(file); };
     co_return co_await on_pool(pool_, std::move(work));
+}
+
+asio::awaitable<Result<void>> Datastores::keep(std::string name, std::string file, artifacts::IncomingFile incoming,
+                                               bool must_be_new) {
+    const auto row = co_await find(std::move(name));
+    if (!row) {
+        co_return row.error();
+    }
+    const auto shared = std::make_shared<artifacts::IncomingFile>(std::move(incoming));
+    auto commit = [shared, must_be_new]() -> Result<FileStamp> {
+        if (must_be_new) {
+            shared->must_be_new();
+        }
+        if (auto dated = shared->date_exactly(); !dated) {
+            return dated.error();
+        }
+        const auto done = shared->commit(true);
+        return done ? shared->stamp() : done.error();
+    };
+    const auto stamp = co_await on_pool(pool_, std::move(commit));
+    if (!stamp) {
+        co_return stamp.error();
+    }
+    co_await hashes_.remember(row->path, {file, *stamp, shared->sha256()});
+    co_return Result<void>();
 }
 
 } // namespace linarite::service

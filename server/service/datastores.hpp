@@ -4,8 +4,10 @@
 #include "async/async.hpp"
 #include "common/data_dir.hpp"
 #include "server/artifacts/run_files.hpp"
+#include "server/service/content_hashes.hpp"
 #include "server/store/store.hpp"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -44,8 +46,10 @@ public:
     /// Its files stay. invalid_argument for the default one.
     asio::awaitable<Result<void>> remove(std::string name);
     asio::awaitable<Result<std::vector<artifacts::RunFiles::Entry>>> files(std::string name, std::string prefix);
+    /// What is at or below a path, with the hash of each file; see ContentHashes::list.
+    asio::awaitable<Result<DataListing>> contents(std::string name, std::string path, Millis wait);
     struct Located {
-        std::filesystem::path path;
+        std::shared_ptr<UniqueFd> file; // open for reading
         std::uint64_t size = 0;
         Time changed{};
         std::string version; // another one whenever the file is another
@@ -54,8 +58,13 @@ public:
     asio::awaitable<Result<void>> remove_file(std::string name, std::string file);
     /// Those with a container of that name: in every account there may be one.
     asio::awaitable<Result<std::vector<store::DatastoreRow>>> with_container(std::string container);
-    /// A file that is being received; append and commit it on the pool (see pool()).
+    /// A file that is being received; append to it on the pool (see pool()), then give it to keep().
     asio::awaitable<Result<artifacts::IncomingFile>> receive(std::string name, std::string file);
+    /// Puts it into place, durably. conflict if there is one of that name and it `must_be_new`.
+    asio::awaitable<Result<void>> keep(std::string name, std::string file, artifacts::IncomingFile incoming,
+                                       bool must_be_new);
+    /// Ends what it does by itself.
+    asio::awaitable<void> stop() { return hashes_.stop(); }
     [[nodiscard]] asio::thread_pool& pool() { return pool_; }
 
 private:
@@ -63,6 +72,7 @@ private:
     const Clock& clock_;
     asio::thread_pool& pool_;
     DataDir data_;
+    ContentHashes hashes_;
 };
 
 } // namespace linarite::service

@@ -331,7 +331,21 @@ FROM runs
 ORDER BY created DESC, id DESC;
 )sql";
 
-constexpr std::array steps{step_1, step_2, step_3, step_4};
+// What files of datastores contain, so that nodes which do not see them know what they have already.
+constexpr const char* step_5 = R"sql(
+CREATE TABLE file_hashes (
+    folder      TEXT NOT NULL,    -- the datastore's
+    name        TEXT NOT NULL,    -- relative to it
+    size        INTEGER NOT NULL, -- this and the next three as they were when it was read: it holds while they are so
+    modified_ns INTEGER NOT NULL,
+    changed_ns  INTEGER NOT NULL,
+    inode       INTEGER NOT NULL,
+    sha256      TEXT NOT NULL,
+    PRIMARY KEY (folder, name)
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array steps{step_1, step_2, step_3, step_4, step_5};
 
 } // namespace
 

@@ -119,7 +119,11 @@ Result<void> Tables::remove_compute_target(const std::string& name) {
 Result<void> Tables::remove_datastore(const std::string& name) {
     return guarded("remove a datastore", [&]() -> Result<void> {
         Use remove(*statements_, "DELETE FROM datastores WHERE name = ?");
-        return remove.bind(name).run() == 1 ? Result<void>() : unknown_datastore(name);
+        if (remove.bind(name).run() == 0) {
+            return unknown_datastore(name);
+        }
+        Use(*statements_, "DELETE FROM file_hashes WHERE folder NOT IN (SELECT path FROM datastores)").run();
+        return {};
     });
 }
 

@@ -132,6 +132,10 @@ Result<void> Tables::put_datastore(const DatastoreRow& row) {
 
 Result<void> Tables::move_datastore(const std::string& name, const std::string& path) {
     return guarded("move a datastore", [&]() -> Result<void> {
+        Use(*statements_, "UPDATE OR REPLACE file_hashes SET folder = ? "
+                          "WHERE folder = (SELECT path FROM datastores WHERE name = ?)")
+            .bind(path, name)
+            .run();
         if (Use(*statements_, "UPDATE datastores SET path = ? WHERE name = ?").bind(path, name).run() == 0) {
             return Error(Errc::not_found, "datastore '" + name + "' not found");
         }

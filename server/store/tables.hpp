@@ -4,6 +4,7 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/ids.hpp"
+#include "common/tree_walk.hpp"
 #include "server/core/reactor.hpp"
 
 #include <cstdint>
@@ -169,6 +170,14 @@ struct DatastoreRow {
     Time created{};
     std::string account;   // the storage account and the container as which a client of the blob dialect knows it;
     std::string container; // "" if nobody registered it so
+};
+
+/// What a file of a datastore contained when it had that stamp.
+struct FileHashRow {
+    std::string name; // relative to the datastore's folder
+    FileStamp stamp;
+    std::string sha256;
+    bool operator==(const FileHashRow&) const = default;
 };
 
 /// One version of a named environment, as a client registered it.
@@ -344,6 +353,11 @@ public:
     Result<std::vector<DatastoreRow>> list_datastores();
     Result<void> remove_datastore(const std::string& name); // its files stay
     Result<void> set_default_datastore(const std::string& name);
+    /// Inserts or replaces. Folders are those of datastores.
+    Result<void> put_file_hashes(const std::string& folder, const std::vector<FileHashRow>& rows);
+    /// Of the file `path` and of those below a folder of that name; "" is all.
+    Result<std::vector<FileHashRow>> list_file_hashes(const std::string& folder, const std::string& path);
+    Result<void> remove_file_hashes(const std::string& folder, const std::vector<std::string>& names);
 
 private:
     struct Statements;

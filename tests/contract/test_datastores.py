@@ -174,3 +174,30 @@ def test_a_whole_datastore_is_given_to_a_run_and_gets_what_it_made(sdk):
     """)
     assert found["status"] == "Completed"
     assert read_all(sdk.user / "back") == {"new.txt": b"new of 11", "deep/other.txt": b"other"}
+
+
+def test_data_is_where_the_script_knows_it_by_name(sdk):
+    fill(sdk.user / "data", {"one.txt": b"11", "sub/two.txt": b"22"})
+    sdk.project("""
+        import os
+        print("RUN", open("in/copy/one.txt").read(), open("in/kept/one.txt").read(), open("in/single.txt").read(),
+              open("in/mount/sub/two.txt").read())
+        print("RUN", os.path.samefile(os.environ["AZUREML_DATAREFERENCE_mounted"], "in/mount"))
+    """)
+    fill(sdk.user / "project", {"in/copy/one.txt": b"old", "in/kept/one.txt": b"old"})
+    log = sdk.results("""
+        from azureml.data.data_reference import DataReference
+        from azureml.train.estimator import Estimator
+        ds = ws.get_default_datastore()
+        ds.upload(src_dir="data", target_path="by-name", overwrite=True)
+        data = [ds.path("by-name").as_download(path_on_compute="in/copy", overwrite=True),
+                ds.path("by-name").as_download(path_on_compute="in/kept"),
+                ds.path("by-name/one.txt").as_download(path_on_compute="in/single.txt", overwrite=False),
+                DataReference(ds, "mounted", path_on_datastore="by-name", mode="mount", path_on_compute="in/mount")]
+        est = Estimator("project", compute_target="cpu-cluster", entry_script="train.py", environment_definition=bare,
+                        inputs=data)
+        run = Experiment(ws, "data-in-a-run").submit(est)
+        result(log=log_of(run))
+    """)["log"]
+    assert "RUN 11 old 11 22" in log
+    assert "RUN True" in log

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -20,10 +22,12 @@ public:
         std::string method;
         std::string target;
         std::string body;
+        std::map<std::string, std::string> headers = {}; // as they were sent
     };
     struct Answer {
         int status = 200;
         std::string body;
+        std::size_t cut = std::string::npos; // after so many bytes of the body the connection breaks
     };
     /// Called on the server's threads, one question at a time.
     using Handler = std::function<Answer(const Question&)>;
@@ -79,8 +83,19 @@ private:
             Answer answer;
             {
                 const std::lock_guard lock(mutex_);
-                answer =
-                    handler_({std::string(request.method_string()), std::string(request.target()), request.body()});
+                Question question{std::string(request.method_string()), std::string(request.target()), request.body()};
+                for (const auto& field : request) {
+                    question.headers[std::string(field.name_string())] = std::string(field.value());
+                }
+                answer = handler_(question);
+            }
+            if (answer.cut != std::string::npos) {
+                const std::string half = "HTTP/1.1 " + std::to_string(answer.status) +
+                                         " Half\r\nContent-Length: " + std::to_string(answer.body.size()) + "\r\n\r\n" +
+                                         answer.body.substr(0, answer.cut);
+                boost::asio::write(socket, boost::asio::buffer(half), ec);
+                socket.shutdown(boost::asio::ip::tcp::socket::shutdown_both, ec);
+                return;
             }
             http::response<http::string_body> response(static_cast<http::status>(answer.status), 11,
                                                        std::move(answer.body));

@@ -1,4 +1,5 @@
 #include "rows.hpp"
+#include "server/store/schema.hpp"
 #include "server/store/tables.hpp"
 
 #include <SQLiteCpp/Database.h>
@@ -68,6 +69,55 @@ TEST_F(RegistryTest, OneDatastoreIsTheDefault) {
     EXPECT_TRUE(tables_.find_datastore("b")->is_default) << "a name that is not there changes nothing";
     EXPECT_TRUE(tables_.remove_datastore("a"));
     EXPECT_EQ(tables_.remove_datastore("a").error().code(), Errc::not_found);
+}
+
+// ---- hashes of files ------------------------------------------------------------------------------------------------
+
+FileHashRow hashed(const std::string& name, std::uint64_t size = 1) {
+    return {name, {size, 2, 3, std::uint64_t{1} << 63U}, std::string(64, 'a')};
+}
+
+TEST_F(RegistryTest, HashesAreOfAFileOrOfAllBelowAFolder) {
+    ASSERT_TRUE(
+        tables_.put_file_hashes("/a", {hashed("d"), hashed("d/x"), hashed("d/y/z"), hashed("d0"), hashed("e")}));
+    ASSERT_TRUE(tables_.put_file_hashes("/b", {hashed("d/x")}));
+    ASSERT_TRUE(tables_.put_file_hashes("/a", {hashed("d/x", 9)}));
+
+    const auto below = tables_.list_file_hashes("/a", "d");
+
+    ASSERT_TRUE(below);
+    EXPECT_EQ(*below, (std::vector{hashed("d"), hashed("d/x", 9), hashed("d/y/z")}));
+    EXPECT_EQ(tables_.list_file_hashes("/a", "")->size(), 5U);
+    EXPECT_EQ(tables_.list_file_hashes("/a", "d/x")->size(), 1U);
+    ASSERT_TRUE(tables_.remove_file_hashes("/a", {"d", "d/x", "no such"}));
+    EXPECT_EQ(*tables_.list_file_hashes("/a", "d"), (std::vector{hashed("d/y/z")}));
+    EXPECT_EQ(tables_.list_file_hashes("/b", "")->size(), 1U);
+}
+
+TEST_F(RegistryTest, HashesMoveWithTheirDatastoreAndGoWithTheLastOne) {
+    ASSERT_TRUE(tables_.put_datastore({"one", "/a", false, false, t0, "", ""}));
+    ASSERT_TRUE(tables_.put_datastore({"two", "/a", false, false, t0, "", ""}));
+    ASSERT_TRUE(tables_.put_file_hashes("/a", {hashed("x")}));
+
+    ASSERT_TRUE(tables_.move_datastore("one", "/b"));
+    ASSERT_TRUE(tables_.move_datastore("two", "/b"));
+    EXPECT_EQ(*tables_.list_file_hashes("/b", ""), (std::vector{hashed("x")}));
+    ASSERT_TRUE(tables_.remove_datastore("one"));
+    EXPECT_EQ(tables_.list_file_hashes("/b", "")->size(), 1U);
+    ASSERT_TRUE(tables_.remove_datastore("two"));
+    EXPECT_EQ(tables_.list_file_hashes("/b", "")->size(), 0U);
+}
+
+TEST(FileHashesMigration, AHistoryOfBeforeGetsAnEmptyTableAndKeepsItsDatastores) {
+    SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    ASSERT_TRUE(migrate_up_to(db, history_schema(), 3));
+    db.exec("INSERT INTO datastores (name, path, shared, is_default, created) VALUES ('d', '/d', 0, 1, 0)");
+
+    ASSERT_TRUE(migrate(db));
+
+    Tables tables(db);
+    EXPECT_EQ(tables.list_file_hashes("/d", "")->size(), 0U);
+    EXPECT_EQ(tables.find_datastore("d")->path, "/d");
 }
 
 } // namespace
