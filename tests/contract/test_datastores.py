@@ -190,7 +190,8 @@ def test_data_is_where_the_script_knows_it_by_name(sdk):
         from azureml.train.estimator import Estimator
         ds = ws.get_default_datastore()
         ds.upload(src_dir="data", target_path="by-name", overwrite=True)
-        data = [ds.path("by-name").as_download(path_on_compute="in/copy", overwrite=True),
+        # as_download(overwrite=True) of the SDK forgets that argument
+        data = [DataReference(ds, "copy", "by-name", "download", path_on_compute="in/copy", overwrite=True),
                 ds.path("by-name").as_download(path_on_compute="in/kept"),
                 ds.path("by-name/one.txt").as_download(path_on_compute="in/single.txt", overwrite=False),
                 DataReference(ds, "mounted", path_on_datastore="by-name", mode="mount", path_on_compute="in/mount")]
