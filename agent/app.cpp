@@ -76,6 +76,7 @@ ContainerPolicy container_policy(const Options& options, const fs::path& folder)
     policy.memory_bytes = options.container_memory;
     policy.cpus = options.container_cpus;
     policy.owner = sha256_hex(folder.string()).substr(0, 16);
+    policy.scratch = folder / "scratch";
     return policy;
 }
 
@@ -90,7 +91,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
       resources(find_resources(options.slots, gpus.count(), options.labels)),
       executor(io.get_executor()),
       environments(executor, pool, environment_settings(options, folder)),
-      containers(executor, container_policy(options, folder)),
+      containers(executor, pool, container_policy(options, folder)),
       coordinator(
           std::make_shared<Coordinator>(executor, [this] { return coordinator_address(identity, options.data); })),
       snapshots(pool, coordinator, folder / "snapshots"),

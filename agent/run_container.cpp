@@ -13,6 +13,18 @@ void add_if_there(std::vector<BindMount>& mounts, const fs::path& path, bool rea
 
 } // namespace
 
+ImageOrder image_order(std::string image, const proto::ContainerSettings& settings, const proto::RegistryLogin& login) {
+    ImageOrder order{std::move(image), login, ""};
+    if (!settings.registry_user.empty() && login.username.empty()) {
+        const std::string server = proto::login_server(settings);
+        order.no_password = "the run names user '" + settings.registry_user + "' of registry '" + server +
+                            "' and no password came with it (registered environments and backups keep none): give it "
+                            "when you submit, or log in on the node (docker login " +
+                            server + ")";
+    }
+    return order;
+}
+
 Result<void> check_image(const Image& image, const proto::RunDefinition& definition) {
     // where an environment is made, whoever makes it says what it lacks: conda brings a Python of its own
     const bool names_none =

@@ -204,6 +204,10 @@ asio::awaitable<Result<std::unique_ptr<Supervisor>>> RunTask::start_supervisor(L
     container.job_file = folders_.job();
     container.facts_dir = folders_.state;
     container.gpus = has_nvidia_driver() && (!order.gpus || !order.gpus->empty()); // of them, as the variables say
+    if (container.gpus && !context_.containers.passes_gpus()) {
+        note_engine("the run sees no GPU: Podman does not pass them on by this API (Docker with NVIDIA's container "
+                    "toolkit does)");
+    }
     auto started = co_await context_.containers.start(std::move(container));
     note_engine(started ? "the container is started" : started.error().detail());
     co_return started;

@@ -139,7 +139,7 @@ Result<void> RunTask::write_lock() {
 
 // The image that the run is to be in, if it is to be in one.
 asio::awaitable<Result<EnvironmentBase>> RunTask::prepare_image() {
-    const auto choice = context_.containers.choose(definition_.container);
+    const auto choice = co_await context_.containers.choose(definition_.container);
     if (!choice) {
         note_engine(choice.error().detail());
         co_return choice.error();
@@ -152,7 +152,8 @@ asio::awaitable<Result<EnvironmentBase>> RunTask::prepare_image() {
     note_engine(choice->reason);
     set_phase(Phase::preparing, "preparing image '" + choice->image + "'");
     auto image = co_await context_.containers.provide(
-        choice->image, [this](const std::string& line) { note_engine(line); }, cancel_);
+        image_order(choice->image, definition_.container, desired_.registry),
+        [this](const std::string& line) { note_engine(line); }, cancel_);
     const auto checked = image ? check_image(*image, definition_) : Result<void>(image.error());
     if (!checked) {
         note_engine(checked.error().detail());

@@ -23,6 +23,7 @@ public:
     [[nodiscard]] fs::path endpoint() const { return root_ / "endpoint.json"; }
     [[nodiscard]] fs::path token() const { return root_ / "token"; }
     [[nodiscard]] fs::path signing_key() const { return root_ / "signing_key"; }
+    [[nodiscard]] fs::path sealing_key() const { return root_ / "sealing_key"; } // of run_secrets; in no backup
     [[nodiscard]] fs::path metrics() const { return root_ / "metrics.db"; }
     [[nodiscard]] fs::path tls() const { return root_ / "tls"; }
     [[nodiscard]] fs::path snapshots() const { return root_ / "snapshots"; }

@@ -403,9 +403,11 @@ void add_gpus(CLI::App* command, DaemonOptions& daemon) {
 
 void add_run_options(CLI::App* command, DaemonOptions& daemon) {
     command
-        ->add_option("--image-map", daemon.image_map,
-                     "Runs that ask for an image like PATTERN get IMAGE, or with 'none' the node itself without a "
-                     "container; may be given more than once, the first that matches counts")
+        ->add_option(
+            "--image-map", daemon.image_map,
+            "Runs that ask for an image like PATTERN get IMAGE, with 'rootfs:/PATH' a root filesystem (a folder or "
+            "a tar), or with 'none' the node itself without a container; may be given more than once, the first that "
+            "matches counts")
         ->type_name("PATTERN=IMAGE");
     command->add_option("--container-memory", daemon.container_memory, "Memory of a run's container, such as 8g")
         ->type_name("SIZE");

@@ -68,6 +68,12 @@ std::map<std::string, std::string> read_variables(JsonReader& in) {
     return variables;
 }
 
+RegistryLogin read_registry(JsonReader in) {
+    RegistryLogin login{in.text("username"), in.text("password"), in.text("server")};
+    in.refuse_others();
+    return login;
+}
+
 } // namespace
 
 Json print(const GangMember& member) {
@@ -122,6 +128,11 @@ Json print(const DesiredRun& run) {
         out["data"] = print_list(run.data);
         out["host_id"] = run.host_id;
         out["variables"] = run.variables;
+        if (!run.registry.username.empty()) {
+            out["registry"] = {{"username", run.registry.username},
+                               {"password", run.registry.password},
+                               {"server", run.registry.server}};
+        }
     }
     return out;
 }
@@ -147,6 +158,7 @@ DesiredRun read_desired(JsonReader& in) {
     run.data = read_list(in, "data", read_data);
     run.host_id = in.text("host_id");
     run.variables = read_variables(in);
+    run.registry = read_registry(in.object("registry"));
     run.daemon_command = in.text("daemon_command");
     run.daemon_ends = read_daemon_ends(in);
     run.files_version = in.unsigned_integer("files_version", 0);

@@ -5,6 +5,7 @@
 #include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/ids.hpp"
+#include "proto/registry.hpp"
 #include "proto/run_definition.hpp"
 
 #include <cstdint>
@@ -158,7 +159,7 @@ struct DesiredRun {
     RunId run;
     Fence fence = 0;
     /// The agent named the run with this fence when it asked: what never changes within a placement is left out
-    /// (experiment, snapshot, definition, data, host_id, variables).
+    /// (experiment, snapshot, definition, data, host_id, variables, registry).
     bool brief = false;
     int attempt = 1;
     Want want = Want::prepare;
@@ -175,6 +176,7 @@ struct DesiredRun {
     std::vector<DesiredData> data;
     std::string host_id; // the coordinator's own, to see whether datastore paths are the same files
     std::map<std::string, std::string> variables; // AZUREML_* and others that the coordinator decides
+    RegistryLogin registry;                       // that the run's image comes with; the only place that has it
     std::string daemon_command;        // not lead: what to run once `want` is launch; "" until the lead asked
     std::map<int, Ending> daemon_ends; // how the parts on other nodes ended (the daemons, to mpirun), by node index
     /// Gangs with several working directories: rises when a node closed a file that the others are to have.

@@ -50,6 +50,8 @@ struct ContainerSettings {
     bool use_docker = false; // a container was asked for by the user (docker.useDocker or environment.docker.enabled)
     std::string base_image;
     std::string base_dockerfile;
+    std::string registry_address; // of images whose names have none; "" is the engine's own default
+    std::string registry_user;    // for it; the password is never part of a definition (registry_password())
     std::string shm_size;
     std::vector<std::string> arguments; // for `docker run`; only what parse_container_arguments() takes
     bool operator==(const ContainerSettings&) const = default;

@@ -34,19 +34,27 @@ Json print_conda(const PythonEnvironment& python) {
     return {{"channels", python.channels}, {"dependencies", std::move(dependencies)}};
 }
 
+Json print_docker(const ContainerSettings& container) {
+    Json out{{"enabled", container.use_docker},
+             {"baseImage", text_or_null(container.base_image)},
+             {"baseDockerfile", text_or_null(container.base_dockerfile)},
+             {"shmSize", text_or_null(container.shm_size)}};
+    if (!container.registry_address.empty() || !container.registry_user.empty()) {
+        out["baseImageRegistry"] = {{"address", text_or_null(container.registry_address)},
+                                    {"username", text_or_null(container.registry_user)},
+                                    {"password", nullptr}};
+    }
+    return out;
+}
+
 Json print_environment(const RunDefinition& definition) {
-    const ContainerSettings& container = definition.container;
     return {{"name", text_or_null(definition.environment_name)},
             {"python",
              {{"userManagedDependencies", definition.python.user_managed},
               {"interpreterPath", definition.python.interpreter_path},
               {"condaDependencies", print_conda(definition.python)},
               {"condaDependenciesFile", nullptr}}},
-            {"docker",
-             {{"enabled", container.use_docker},
-              {"baseImage", text_or_null(container.base_image)},
-              {"baseDockerfile", text_or_null(container.base_dockerfile)},
-              {"shmSize", text_or_null(container.shm_size)}}}};
+            {"docker", print_docker(definition.container)}};
 }
 
 Json print_data(const std::vector<DataReference>& references) {

@@ -2,6 +2,7 @@
 #include "fmt/core.h"
 #include "proto/container_arguments.hpp"
 #include "proto/definition_parts.hpp"
+#include "proto/registry.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -153,11 +154,25 @@ std::vector<std::string> read_arguments(JsonReader& outer, JsonReader& inner) {
     return words;
 }
 
+void read_registry(JsonReader in, ContainerSettings& container) {
+    container.registry_address = clean_registry_address(in.text("address"));
+    container.registry_user = in.text("username");
+    const std::string password = in.text("password");
+    if (container.registry_user.empty() && !password.empty()) {
+        in.fault("username", "is missing: a password without a user name opens no registry");
+    }
+    JsonReader identity = in.object("registryIdentity");
+    if (identity.has("resourceId") || identity.has("clientId")) {
+        in.fault("registryIdentity", "there are no managed identities here: give the registry's username and password");
+    }
+}
+
 void read_container(JsonReader& in, JsonReader& environment, ContainerSettings& container) {
     JsonReader outer = in.object("docker");
     JsonReader inner = environment.object("docker");
     container.base_image = inner.text("baseImage");
     container.base_dockerfile = inner.text("baseDockerfile");
+    read_registry(inner.object("baseImageRegistry"), container);
     container.shm_size = read_shm_size(inner);
     if (std::string size = read_shm_size(outer); !size.empty()) {
         container.shm_size = std::move(size);

@@ -37,6 +37,7 @@ struct App::Parts {
     std::unique_ptr<store::Store> store;
     std::unique_ptr<store::MetricStore> metric_store;
     std::unique_ptr<service::Tokens> tokens;
+    std::unique_ptr<service::Sealer> sealer;
     std::unique_ptr<service::Workspaces> workspaces;
     std::unique_ptr<service::Experiments> experiments;
     std::unique_ptr<service::Scheduler> scheduler;
@@ -141,6 +142,10 @@ service::SchedulerSettings App::Parts::scheduler_settings() {
             tokens->issue({service::Claims::Role::run, run.str(), attempt, clock.now() + run_token_life});
         return token ? *token : "";
     };
+    settings.unseal = [this](const RunId& run, const std::string& sealed) {
+        const auto password = sealer->unseal(sealed, run.str());
+        return password ? *password : "";
+    };
     settings.on_processes = [this](service::ProcessPicture picture) { process_files->show(std::move(picture)); };
     settings.targets = [this](const std::vector<std::string>& labels, int gpus) {
         return computes->targets_of(labels, gpus);
@@ -164,13 +169,18 @@ asio::awaitable<Result<void>> App::Parts::open() {
         co_return signing.error();
     }
     tokens = std::make_unique<service::Tokens>(std::move(*signing));
+    auto sealing = service::Sealer::open(options.data.sealing_key());
+    if (!sealing) {
+        co_return sealing.error();
+    }
+    sealer = std::make_unique<service::Sealer>(std::move(*sealing));
     workspaces = std::make_unique<service::Workspaces>(*store, clock);
     if (auto done = co_await workspaces->restore(); !done) {
         co_return done;
     }
     experiments = std::make_unique<service::Experiments>(*store, clock);
     scheduler = std::make_unique<service::Scheduler>(loop, *store, clock, scheduler_settings());
-    runs = std::make_unique<service::Runs>(*store, *scheduler, *workspaces, clock);
+    runs = std::make_unique<service::Runs>(*store, *scheduler, *workspaces, *sealer, clock);
     history = std::make_unique<service::RunHistory>(*store, *runs, *scheduler, clock);
     metrics = std::make_unique<service::Metrics>(*metric_store, *runs, clock);
     storage = std::make_unique<service::RunStorage>(*store, *scheduler, clock, files, options.data);

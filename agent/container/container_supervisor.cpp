@@ -14,6 +14,7 @@ namespace linarite::agent {
 namespace {
 
 constexpr Millis between_looks{1'000};     // at a run whose engine is away
+constexpr Millis between_glances{100};     // at one whose process is not to be seen yet
 constexpr Millis shim_patience{3'000};     // what the supervisor has after the grace, before its container is killed
 constexpr Millis engine_patience{120'000}; // for an engine to come back and say how a container ended
 constexpr std::size_t kept_output = 2'048;
@@ -126,14 +127,14 @@ asio::awaitable<void> ContainerSupervisor::await_end() {
     const std::string tag = "LINARITE_CONTAINER=" + name_;
     while (lives_) {
         const auto facts = co_await engine_->inspect(name_);
-        if (facts ? !facts->running : facts.error().code() == Errc::not_found) {
+        if (facts ? facts->ended : facts.error().code() == Errc::not_found) {
             break;
         }
         if (UniqueFd process = facts ? open_first_process(*facts, tag) : UniqueFd()) {
             co_await await_process(executor_, process.get());
             break;
         }
-        co_await pause(between_looks);
+        co_await pause(facts ? between_glances : between_looks);
         UniqueFd lock;
         const auto free = lock_is_free(facts_dir_, lock);
         if (free && *free && fs::exists(facts_dir_ / "exit.json")) {
@@ -175,6 +176,8 @@ asio::awaitable<Result<ExitFact>> ContainerSupervisor::without_fact() {
     if (!facts) {
         co_return facts.error().within("find out how the run's container ended");
     }
+    spdlog::warn("a run's container has no supervisor any more: container={} status={} exit_code={}", name_,
+                 facts->status, facts->exit_code);
     std::vector<std::string> lines;
     auto* const into = &lines; // awaited here
     co_await engine_->read_output(name_, false, [into](std::string line) { into->push_back(std::move(line)); }, {});

@@ -71,8 +71,11 @@ std::string own_user() {
     return std::to_string(::geteuid()) + ":" + std::to_string(::getegid());
 }
 
-Containers::Containers(asio::any_io_executor executor, ContainerPolicy policy)
-    : executor_(std::move(executor)), policy_(std::move(policy)) {}
+Containers::Containers(asio::any_io_executor executor, asio::thread_pool& pool, ContainerPolicy policy)
+    : executor_(std::move(executor)), pool_(pool), policy_(std::move(policy)) {
+    std::error_code ignored;
+    fs::remove_all(policy_.scratch, ignored); // what an agent that was killed had packed
+}
 
 Containers::~Containers() = default;
 
@@ -87,12 +90,32 @@ Result<std::shared_ptr<Engine>> Containers::engine() {
     }
     if (!engine_ || engine_->socket() != *socket) {
         engine_ = std::make_shared<Engine>(executor_, *socket);
-        images_ = std::make_shared<Images>(engine_, own_user(), Labels{{owner_label, policy_.owner}});
+        images_ = std::make_shared<Images>(
+            engine_, pool_, ImageSettings{own_user(), Labels{{owner_label, policy_.owner}}, policy_.scratch});
     }
     return engine_;
 }
 
-asio::awaitable<Result<Image>> Containers::provide(std::string image, LineOut log, CancelToken cancel) {
+asio::awaitable<StandIn> Containers::look_for_stand_in() {
+    const auto found = engine();
+    if (!found) {
+        co_return StandIn{found.error().detail(), false};
+    }
+    const auto image = co_await (*found)->find_image(stand_in_image);
+    const bool answers = image || image.error().code() == Errc::not_found;
+    co_return StandIn{answers ? "" : image.error().detail(), image.has_value()};
+}
+
+asio::awaitable<Result<ImageChoice>> Containers::choose(proto::ContainerSettings container) {
+    StandIn stand_in;
+    if (wants_stand_in(container, policy_.images)) {
+        stand_in = co_await look_for_stand_in();
+    }
+    co_return choose_image(container, policy_.images, stand_in);
+}
+
+asio::awaitable<Result<Image>> Containers::provide(ImageOrder order, LineOut log, CancelToken cancel) {
+    const std::string image = order.name;
     const auto found = engine();
     if (!found) {
         co_return Error(Errc::invalid_argument,
@@ -107,7 +130,7 @@ asio::awaitable<Result<Image>> Containers::provide(std::string image, LineOut lo
         co_return name.error().within("ImagePullError: image '" + image + "' can't be used");
     }
     log("engine: " + *name);
-    auto provided = co_await images->provide(image, log, std::move(cancel));
+    auto provided = co_await images->provide(std::move(order), log, std::move(cancel));
     if (provided) {
         log("image '" + image + "' is " + provided->digest() + ": " +
             (provided->python.empty() ? std::string("no Python")

@@ -21,6 +21,7 @@ struct ContainerPolicy {
     std::uint64_t memory_bytes = 0; // of a run's container on this node; 0: no limit
     double cpus = 0;                // 0: no limit
     std::string owner;              // of our containers, among those of other agents: a label's value
+    fs::path scratch;               // for files that are needed for a moment
 };
 
 /// The container of one run on this node.
@@ -38,18 +39,20 @@ struct ContainerOrder {
 
 class Containers {
 public:
-    Containers(asio::any_io_executor executor, ContainerPolicy policy);
+    Containers(asio::any_io_executor executor, asio::thread_pool& pool, ContainerPolicy policy);
     ~Containers();
     Containers(const Containers&) = delete;
     Containers& operator=(const Containers&) = delete;
 
-    [[nodiscard]] Result<ImageChoice> choose(const proto::ContainerSettings& container) const {
-        return choose_image(container, policy_.images);
-    }
+    /// As choose_image(), with what this node has.
+    asio::awaitable<Result<ImageChoice>> choose(proto::ContainerSettings container);
     /// The image, fetched if need be. `log` gets what is done, with the engine's name.
-    asio::awaitable<Result<Image>> provide(std::string image, LineOut log, CancelToken cancel);
+    asio::awaitable<Result<Image>> provide(ImageOrder order, LineOut log, CancelToken cancel);
     /// What environments for the image stand on; tools are run in containers of it.
     [[nodiscard]] std::shared_ptr<const ImageBase> base_of(const Image& image) const;
+
+    /// False if the engine takes no notice of a wish for GPUs, as Podman's side of this API does.
+    [[nodiscard]] bool passes_gpus() const { return !engine_ || !engine_->is_podman(); }
 
     /// Starts the supervisor in a container of its own. What attach() needs is on disk before that.
     asio::awaitable<Result<std::unique_ptr<Supervisor>>> start(ContainerOrder order);
@@ -65,11 +68,13 @@ public:
 
 private:
     Result<std::shared_ptr<Engine>> engine();
+    asio::awaitable<StandIn> look_for_stand_in();
     std::shared_ptr<Engine> engine_at(const fs::path& socket);
     [[nodiscard]] ContainerSpec make_spec(const ContainerOrder& order, const std::string& name,
                                           const proto::ContainerArguments& arguments) const;
 
     asio::any_io_executor executor_;
+    asio::thread_pool& pool_;
     ContainerPolicy policy_;
     std::shared_ptr<Engine> engine_;
     std::shared_ptr<Images> images_; // of the engine

@@ -7,6 +7,7 @@
 #include "proto/json_reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace linarite::agent {
@@ -18,6 +19,8 @@ using proto::JsonReader;
 
 constexpr int our_api_minor = 41; // of API 1: the one of Docker 20.10, which Podman speaks too
 constexpr std::chrono::minutes silent_pull{3};
+constexpr std::chrono::minutes longest_import{30};
+constexpr const char* usual_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::chrono::hours silent_output{24}; // a tool may be quiet for as long as its own limit lets it
 
 Errc errc_of(int status) {
@@ -49,6 +52,11 @@ Result<Json> object_in(const EngineAnswer& answer) {
         return Error(Errc::internal, "the container engine's answer can't be read");
     }
     return std::move(*document);
+}
+
+bool has_ended(const ContainerFacts& facts) {
+    constexpr std::array ends{"exited", "dead", "removing", "stopped", "stopping", ""}; // the last are Podman's
+    return !facts.running && std::ranges::find(ends, facts.status) != ends.end();
 }
 
 std::map<std::string, std::string> read_variables(const std::vector<std::string>& entries) {
@@ -118,6 +126,7 @@ asio::awaitable<Result<std::string>> Engine::introduce() {
     reader.objects("Components", [&](JsonReader& component) {
         if (component.text("Name").find("Podman") != std::string::npos) {
             product = "Podman";
+            is_podman_ = true;
         }
     });
     int minor = our_api_minor;
@@ -127,6 +136,13 @@ asio::awaitable<Result<std::string>> Engine::introduce() {
     prefix_ = "/v1." + std::to_string(std::min(minor, our_api_minor));
     name_ = (product.empty() ? "Docker Engine" : product) + " " + reader.text("Version") + " at " + socket_.string();
     co_return name_;
+}
+
+asio::awaitable<bool> Engine::answers() {
+    EngineRequest request;
+    request.target = "/_ping";
+    const auto answer = co_await ask_engine(executor_, socket_, std::move(request), {}, {});
+    co_return answer && answer->status == 200;
 }
 
 asio::awaitable<Result<EngineAnswer>> Engine::call(EngineRequest request, PieceSink sink, CancelToken cancel) {
@@ -185,6 +201,23 @@ asio::awaitable<Result<void>> Engine::pull(std::string name, RegistryLogin login
     co_return progress->error() ? Result<void>(Error(Errc::internal, *progress->error())) : Result<void>();
 }
 
+asio::awaitable<Result<void>> Engine::import(std::string name, fs::path tar, CancelToken cancel) {
+    EngineRequest request;
+    request.method = "POST";
+    request.target = "/images/create" + client::encode_query({{"fromSrc", "-"},
+                                                              {"repo", name}, // Podman takes no notice of a "tag" here
+                                                              {"changes", "ENV PATH=" + std::string(usual_path)}});
+    request.body_file = std::move(tar);
+    request.timeout = longest_import;
+    const auto progress = std::make_shared<PullProgress>([](const std::string&) {}, std::chrono::steady_clock::now);
+    const auto answer = co_await call(
+        std::move(request), [progress](std::string_view piece) { progress->feed(piece); }, std::move(cancel));
+    if (!answer) {
+        co_return answer.error();
+    }
+    co_return progress->error() ? Result<void>(Error(Errc::internal, *progress->error())) : Result<void>();
+}
+
 asio::awaitable<Result<std::string>> Engine::create(std::string name, ContainerSpec spec) {
     EngineRequest request;
     request.method = "POST";
@@ -219,6 +252,8 @@ asio::awaitable<Result<ContainerFacts>> Engine::inspect(std::string name) {
     ContainerFacts facts;
     facts.id = reader.text("Id");
     facts.running = state.boolean("Running", false);
+    facts.status = state.text("Status");
+    facts.ended = has_ended(facts);
     facts.pid = static_cast<pid_t>(state.integer("Pid", 0, 1 << 30, 0));
     facts.exit_code = static_cast<int>(state.integer("ExitCode", -1'000'000, 1'000'000, 0));
     facts.out_of_memory = state.boolean("OOMKilled", false);

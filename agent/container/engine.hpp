@@ -3,6 +3,7 @@
 
 #include "agent/container/container_spec.hpp"
 #include "agent/container/engine_http.hpp"
+#include "proto/registry.hpp"
 
 #include <map>
 #include <optional>
@@ -21,6 +22,8 @@ struct ImageFacts {
 struct ContainerFacts {
     std::string id;
     bool running = false;
+    bool ended = false; // it ran, and does not any more: neither this nor running is one that is about to be started
+    std::string status; // the engine's own word: "running", "created"
     pid_t pid = 0; // of its first process, as this node sees it
     int exit_code = 0;
     bool out_of_memory = false;
@@ -33,12 +36,7 @@ struct ListedContainer {
     std::map<std::string, std::string> labels;
 };
 
-/// Credentials for a registry; nothing in it is none.
-struct RegistryLogin {
-    std::string username;
-    std::string password;
-    std::string server;
-};
+using proto::RegistryLogin;
 
 /// Takes a line for people.
 using LineOut = std::function<void(std::string line)>;
@@ -52,9 +50,15 @@ public:
     [[nodiscard]] const fs::path& socket() const { return socket_; }
     /// "Docker Engine 20.10.24 at /var/run/docker.sock". Asked once.
     asio::awaitable<Result<std::string>> introduce();
+    /// Whether it is Podman, as far as is known: once it was introduced.
+    [[nodiscard]] bool is_podman() const { return is_podman_; }
+    /// Whether it is there right now.
+    asio::awaitable<bool> answers();
 
     /// not_found if this node does not have it. Never asks a registry.
     asio::awaitable<Result<ImageFacts>> find_image(std::string name);
+    /// Makes an image of a root filesystem: a tar, as it is or compressed.
+    asio::awaitable<Result<void>> import(std::string name, fs::path tar, CancelToken cancel);
     /// Fetches it from its registry. `log` gets what happens, a line for each step.
     asio::awaitable<Result<void>> pull(std::string name, RegistryLogin login, LineOut log, CancelToken cancel);
 
@@ -81,6 +85,7 @@ private:
     fs::path socket_;
     std::string prefix_; // "/v1.41", once it is known
     std::string name_;
+    bool is_podman_ = false;
 };
 
 /// Where an engine may listen on this node: DOCKER_HOST if it is set, else the first of the usual sockets that is

@@ -7,6 +7,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/http/file_body.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
@@ -69,21 +70,48 @@ private:
             return {Errc::unavailable, "the container engine at '" + socket_.string() + "' did not answer within " +
                                            format_duration(std::chrono::duration_cast<Millis>(request_.timeout))};
         }
+        if (answer_.status != 0) {
+            return {Errc::unavailable,
+                    "the container engine at '" + socket_.string() + "' went away in the middle of its answer"};
+        }
         return {Errc::unavailable, "no container engine answers at '" + socket_.string() + "': " + ec.message()};
     }
 
     asio::awaitable<Result<void>> send() {
-        http::request<http::string_body> message(http::string_to_verb(request_.method), request_.target, 11);
-        message.set(http::field::host, "localhost");
-        message.set(http::field::user_agent, "linarite");
-        message.set(http::field::connection, "close");
+        if (!request_.body_file.empty()) {
+            co_return co_await send_file();
+        }
+        http::request<http::string_body> message;
         if (!request_.body.empty()) {
             message.set(http::field::content_type, "application/json");
         }
+        message.body() = request_.body;
+        co_return co_await write(message);
+    }
+
+    asio::awaitable<Result<void>> send_file() {
+        http::request<http::file_body> message;
+        message.set(http::field::content_type, "application/x-tar");
+        ErrorCode opened;
+        message.body().open(request_.body_file.c_str(), boost::beast::file_mode::scan, opened);
+        if (opened) {
+            co_return Error(Errc::invalid_argument,
+                            "'" + request_.body_file.string() + "' can't be read: " + opened.message());
+        }
+        co_return co_await write(message);
+    }
+
+    template <class Message>
+    asio::awaitable<Result<void>> write(Message& message) {
+        message.version(11);
+        message.method(http::string_to_verb(request_.method));
+        message.target(request_.target);
+        message.set(http::field::host, "localhost");
+        message.set(http::field::user_agent, "linarite");
+        message.set(http::field::connection, "close");
         for (const auto& [name, value] : request_.headers) {
             message.set(name, value);
         }
-        message.body() = request_.body;
         message.prepare_payload();
         const auto [ec, count] = co_await http::async_write(*stream_, message, tuple_awaitable);
         co_return ec ? Result<void>(failed(ec)) : Result<void>();

@@ -23,6 +23,7 @@ struct EngineRequest {
     std::string method = "GET";
     std::string target; // path and query, already encoded
     std::string body;   // JSON
+    fs::path body_file; // a tar to send instead
     std::map<std::string, std::string> headers;
     std::chrono::milliseconds timeout{30'000}; // for all of the answer; with a sink, between two pieces of it
 };

@@ -1,5 +1,8 @@
 #include "agent/container/image_choice.hpp"
 
+#include "agent/container/rootfs.hpp"
+#include "proto/registry.hpp"
+
 #include <algorithm>
 #include <array>
 #include <fnmatch.h>
@@ -26,24 +29,71 @@ ImageChoice node_itself(std::string reason) {
     return {"", std::move(reason)};
 }
 
+// Those that Estimators ask for by themselves: a system with Python and an MPI.
+bool is_azure_mpi_image(const std::string& image) {
+    constexpr std::array patterns{"azureml/openmpi*-ubuntu*", "*/azureml/openmpi*-ubuntu*", "azureml/intelmpi*",
+                                  "*/azureml/intelmpi*"};
+    return std::ranges::any_of(patterns,
+                               [&](const char* pattern) { return ::fnmatch(pattern, image.c_str(), 0) == 0; });
+}
+
+ImageChoice choose_stand_in(const std::string& image, const StandIn& stand_in) {
+    if (stand_in.is_there) {
+        return {stand_in_image, "container: image '" + image + "' is replaced by '" + stand_in_image +
+                                    "', which was built for this node (deploy/images/build)"};
+    }
+    const std::string words = "no container: image '" + image + "' is replaced by the node itself, since ";
+    return node_itself(words + (stand_in.no_engine.empty()
+                                    ? "this node's container engine does not have '" + std::string(stand_in_image) +
+                                          "' (deploy/images/build makes it)"
+                                    : stand_in.no_engine));
+}
+
+const ImageRule* find_rule(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules) {
+    if (container.base_image.empty()) {
+        return nullptr;
+    }
+    const std::string whole = proto::full_image_name(container);
+    const auto rule = std::ranges::find_if(rules, [&](const ImageRule& candidate) {
+        return ::fnmatch(candidate.pattern.c_str(), whole.c_str(), 0) == 0 ||
+               ::fnmatch(candidate.pattern.c_str(), container.base_image.c_str(), 0) == 0;
+    });
+    return rule == rules.end() ? nullptr : &*rule;
+}
+
+std::string name_of(const std::string& image) {
+    return is_rootfs(image) ? "root filesystem '" + rootfs_path(image).string() + "'" : "image '" + image + "'";
+}
+
 } // namespace
 
 Result<ImageRule> parse_image_rule(std::string_view text) {
     const auto equals = text.find('=');
     if (equals == std::string_view::npos || equals == 0) {
-        return Error(Errc::invalid_argument,
-                     "'" + std::string(text) +
-                         "' is no image rule: PATTERN=IMAGE, or PATTERN=none for the node itself");
+        return Error(
+            Errc::invalid_argument,
+            "'" + std::string(text) +
+                "' is no image rule: PATTERN=IMAGE, PATTERN=rootfs:/PATH, or PATTERN=none for the node itself");
     }
     ImageRule rule{std::string(text.substr(0, equals)), std::string(text.substr(equals + 1))};
     if (rule.image == "none") {
         rule.image.clear();
     }
+    if (is_rootfs(rule.image) && !rootfs_path(rule.image).is_absolute()) {
+        return Error(Errc::invalid_argument,
+                     "'" + std::string(text) + "': a root filesystem is named by its absolute path (rootfs:/...)");
+    }
     return rule;
 }
 
-Result<ImageChoice> choose_image(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules) {
-    const std::string& image = container.base_image;
+bool wants_stand_in(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules) {
+    return container.use_docker && container.base_dockerfile.empty() && is_azure_mpi_image(container.base_image) &&
+           find_rule(container, rules) == nullptr;
+}
+
+Result<ImageChoice> choose_image(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules,
+                                 const StandIn& stand_in) {
+    const std::string image = proto::full_image_name(container);
     if (!container.use_docker) {
         const bool named = !image.empty() || !container.base_dockerfile.empty();
         return node_itself(named ? "no container: docker is switched off in the run's definition, so the node itself "
@@ -54,18 +104,15 @@ Result<ImageChoice> choose_image(const proto::ContainerSettings& container, cons
         return Error(Errc::invalid_argument, "ImagePullError: images are not built from a dockerfile here: build it, "
                                              "and give the image's name as the base image");
     }
-    if (!image.empty()) {
-        const auto rule = std::ranges::find_if(rules, [&](const ImageRule& candidate) {
-            return ::fnmatch(candidate.pattern.c_str(), image.c_str(), 0) == 0;
-        });
-        if (rule != rules.end()) {
-            const std::string words =
-                "image '" + image + "' is mapped by this node's operator (" + rule->pattern + ") to ";
-            return ImageChoice{rule->image, rule->image.empty() ? words + "the node itself: no container"
-                                                                : words + "image '" + rule->image + "'"};
-        }
+    if (const ImageRule* rule = find_rule(container, rules)) {
+        const std::string words = "image '" + image + "' is mapped by this node's operator (" + rule->pattern + ") to ";
+        return ImageChoice{rule->image, rule->image.empty() ? words + "the node itself: no container"
+                                                            : words + name_of(rule->image)};
     }
-    if (is_azure_image(image)) {
+    if (is_azure_mpi_image(container.base_image)) {
+        return choose_stand_in(image, stand_in);
+    }
+    if (is_azure_image(container.base_image)) {
         return node_itself(image.empty()
                                ? ""
                                : "no container: image '" + image + "' is replaced by the node itself" +

@@ -4,6 +4,8 @@
 #include "agent/container/engine.hpp"
 #include "agent/environment/interpreters.hpp"
 
+#include <boost/asio/thread_pool.hpp>
+
 #include <map>
 #include <memory>
 #include <string>
@@ -23,25 +25,39 @@ struct Image {
     [[nodiscard]] std::string digest() const;
 };
 
-/// The images of one node.
+/// What a run asks for.
+struct ImageOrder {
+    std::string name;          // "rootfs:/path" is a root filesystem of the operator's
+    RegistryLogin login{};     // that the run came with; it is for its own registry alone
+    std::string no_password{}; // why it came with a user name alone, for who is refused; "" if it did not
+};
+
+/// How the images of one node are made ready.
+struct ImageSettings {
+    std::string user;                            // of containers that look into an image
+    Labels labels;                               // of those
+    fs::path scratch;                            // where root filesystems are packed
+    std::chrono::milliseconds patience{120'000}; // with an engine that went away while it was asked
+};
+
+/// The images of one node. Those who ask for the same at the same time share one fetch and its log; it is ended when
+/// the last of them cancels.
 class Images {
 public:
-    /// Containers that look into an image have the labels.
-    Images(std::shared_ptr<Engine> engine, std::string user, Labels labels)
-        : engine_(std::move(engine)), user_(std::move(user)), labels_(std::move(labels)) {}
+    Images(std::shared_ptr<Engine> engine, asio::thread_pool& pool, ImageSettings settings);
+    /// Ends what is under way.
+    ~Images();
+    Images(const Images&) = delete;
+    Images& operator=(const Images&) = delete;
 
-    /// Looks here first, and asks the registry only for what is not here. invalid_argument: it can't be had, with
-    /// the registry's own words; unavailable: the engine is away; conflict: cancelled.
-    asio::awaitable<Result<Image>> provide(std::string name, LineOut log, CancelToken cancel);
+    /// Looks here first, and asks the registry only for what is not here. An engine that goes away meanwhile is waited
+    /// for. invalid_argument: it can't be had, with the registry's own words; unavailable: the engine is away;
+    /// conflict: cancelled.
+    asio::awaitable<Result<Image>> provide(ImageOrder order, LineOut log, CancelToken cancel);
 
 private:
-    asio::awaitable<Result<ImageFacts>> fetch(std::string name, LineOut log, CancelToken cancel);
-    asio::awaitable<Result<Image>> look_into(std::string name, ImageFacts facts, CancelToken cancel);
-
-    std::shared_ptr<Engine> engine_;
-    std::string user_;
-    Labels labels_;
-    std::map<std::string, Image> known_; // by id
+    struct State;
+    std::shared_ptr<State> state_;
 };
 
 } // namespace linarite::agent

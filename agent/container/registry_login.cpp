@@ -19,17 +19,6 @@ std::string variable(const char* name) {
 
 } // namespace
 
-std::string registry_of(const std::string& image) {
-    const auto slash = image.find('/');
-    if (slash == std::string::npos) {
-        return "";
-    }
-    const std::string first = image.substr(0, slash);
-    const bool is_host =
-        first.find('.') != std::string::npos || first.find(':') != std::string::npos || first == "localhost";
-    return is_host ? first : "";
-}
-
 RegistryLogin find_login(const std::string& image) {
     const std::string own = variable("DOCKER_CONFIG");
     const fs::path folder = own.empty() ? fs::path(variable("HOME")) / ".docker" : fs::path(own);
@@ -38,7 +27,7 @@ RegistryLogin find_login(const std::string& image) {
     if (!document || !document->is_object()) {
         return {};
     }
-    const std::string registry = registry_of(image);
+    const std::string registry = proto::registry_of(image);
     RegistryLogin login;
     login.server = registry.empty() ? default_server : registry;
     std::vector<Fault> ignored;

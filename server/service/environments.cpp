@@ -5,7 +5,7 @@
 namespace linarite::service {
 namespace {
 
-// What is read back holds no password; a registry's is given with each run.
+// What is read back holds no password; a registry's is given with each run that is submitted.
 proto::Json without_secrets(proto::Json definition) {
     const proto::Json::json_pointer password("/docker/baseImageRegistry/password");
     if (definition.contains(password)) {

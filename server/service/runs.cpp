@@ -2,6 +2,7 @@
 
 #include "common/hash.hpp"
 #include "proto/json_reader.hpp"
+#include "proto/registry.hpp"
 #include "server/service/run_rows.hpp"
 
 #include <algorithm>
@@ -60,15 +61,6 @@ void add_faults(const Error& error, const std::string& pointer, std::vector<Faul
     }
 }
 
-// A registry's password is for the nodes alone; nothing that is read back holds it.
-proto::Json without_secrets(proto::Json definition) {
-    const proto::Json::json_pointer password("/environment/docker/baseImageRegistry/password");
-    if (definition.contains(password)) {
-        definition[password] = nullptr;
-    }
-    return definition;
-}
-
 void check_names(const SubmitRequest& request, std::vector<Fault>& faults) {
     if (const auto name = parse_name(request.experiment, "experiment"); !name) {
         add_faults(name.error(), "/experiment", faults);
@@ -97,7 +89,8 @@ std::vector<std::string> warnings_of(const proto::RunDefinition& definition) {
         warnings.push_back(
             "image '" + definition.container.base_image +
             "': nodes need a container engine for it, unless it is one of Azure's own base images: the node itself "
-            "stands in for those (an operator's --image-map may say otherwise)");
+            "stands in for those, or what deploy/images/build made there (an operator's --image-map may say "
+            "otherwise)");
     }
     if (!definition.python.python_version.empty() && !definition.python.user_managed) {
         warnings.push_back("python " + definition.python.python_version +
@@ -106,8 +99,9 @@ std::vector<std::string> warnings_of(const proto::RunDefinition& definition) {
     return warnings;
 }
 
-Runs::Runs(store::Store& store, Scheduler& scheduler, const Workspaces& workspaces, const Clock& clock)
-    : store_(store), scheduler_(scheduler), workspaces_(workspaces), clock_(clock) {}
+Runs::Runs(store::Store& store, Scheduler& scheduler, const Workspaces& workspaces, const Sealer& sealer,
+           const Clock& clock)
+    : store_(store), scheduler_(scheduler), workspaces_(workspaces), sealer_(sealer), clock_(clock) {}
 
 asio::awaitable<Result<std::shared_ptr<const proto::Manifest>>> Runs::manifest_of(SnapshotId id) {
     if (const auto known = manifests_.find(id); known != manifests_.end()) {
@@ -147,7 +141,7 @@ store::RunRow Runs::make_row(const SubmitRequest& request, const proto::RunDefin
     row.parent = request.parent;
     row.properties = request.properties;
     if (request.keeps_document) {
-        row.document = proto::print_json(without_secrets(request.definition));
+        row.document = proto::print_json(proto::without_registry_password(request.definition));
     }
     row.created = clock_.now();
     row.changed = row.created;
@@ -213,11 +207,19 @@ asio::awaitable<Result<std::optional<store::RunRow>>> Runs::find_same(const stor
 
 asio::awaitable<Result<Submitted>> Runs::submit(SubmitRequest request) {
     const bool chosen = !request.id.empty();
+    const std::string password = proto::registry_password(request.definition);
     Result<Prepared> prepared = co_await prepare(std::move(request), true);
     if (!prepared) {
         co_return prepared.error();
     }
     const RunId id = prepared->row.id;
+    if (!password.empty()) { // it is for the nodes alone; nothing that is read back holds it
+        auto sealed = sealer_.seal(password, id.str());
+        if (!sealed) {
+            co_return sealed.error();
+        }
+        prepared->row.sealed_password = std::move(*sealed);
+    }
     if (chosen) {
         if (arriving_.contains(id)) {
             co_return Error(Errc::unavailable, "run '" + id.str() + "' is being submitted by another request");
@@ -280,6 +282,7 @@ asio::awaitable<Result<void>> Runs::ensure_experiment(store::RunRow& row) {
 }
 
 asio::awaitable<Result<Checked>> Runs::check(SubmitRequest request) {
+    const bool has_password = !proto::registry_password(request.definition).empty();
     Result<Prepared> prepared = co_await prepare(std::move(request), false);
     if (!prepared) {
         co_return prepared.error();
@@ -288,6 +291,11 @@ asio::awaitable<Result<Checked>> Runs::check(SubmitRequest request) {
     checked.definition = proto::Json::parse(prepared->row.definition, nullptr, false);
     if (const auto definition = proto::parse_run_definition(checked.definition)) {
         checked.warnings = warnings_of(*definition);
+        if (!definition->container.registry_user.empty() && !has_password) {
+            checked.warnings.push_back("registry user '" + definition->container.registry_user +
+                                       "' comes without a password: a node will know it only if its operator logged in "
+                                       "there (registered environments keep no passwords; give it with each submit)");
+        }
     }
     co_return checked;
 }

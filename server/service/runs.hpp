@@ -4,6 +4,7 @@
 #include "proto/run_definition.hpp"
 #include "proto/snapshot.hpp"
 #include "server/service/scheduler.hpp"
+#include "server/service/sealer.hpp"
 #include "server/service/workspaces.hpp"
 #include "server/store/store.hpp"
 
@@ -40,7 +41,8 @@ struct Checked {
 
 class Runs {
 public:
-    Runs(store::Store& store, Scheduler& scheduler, const Workspaces& workspaces, const Clock& clock);
+    Runs(store::Store& store, Scheduler& scheduler, const Workspaces& workspaces, const Sealer& sealer,
+         const Clock& clock);
 
     /// All faults in one error. The run is on disk when this returns.
     asio::awaitable<Result<Submitted>> submit(SubmitRequest request);
@@ -71,6 +73,7 @@ private:
     store::Store& store_;
     Scheduler& scheduler_;
     const Workspaces& workspaces_;
+    const Sealer& sealer_;
     const Clock& clock_;
     std::map<std::pair<std::string, std::string>, std::string> experiment_ids_; // by workspace and name
     std::set<RunId> arriving_; // client-chosen ids between their check and their insert

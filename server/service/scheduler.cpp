@@ -19,6 +19,7 @@ struct Scheduler::ActiveRun {
     proto::Json definition;
     std::vector<proto::DesiredData> data;
     std::map<std::string, std::string> variables;
+    proto::RegistryLogin registry; // for its image
     /// The last word of each node about its part, by node; only of the current fence.
     std::map<NodeName, proto::RunReport> reports;
     std::vector<proto::ProcessPlace> layout; // if it has several processes
@@ -58,6 +59,7 @@ asio::awaitable<Result<void>> Scheduler::restore() {
         std::vector<store::RunRow> runs;
         std::map<std::string, store::DatastoreRow> datastores;
         std::map<RunId, std::uint64_t> files_versions;
+        std::map<RunId, std::string> secrets;
     };
     auto read = [](store::Tables& tables) -> Result<Stored> {
         Stored stored;
@@ -66,19 +68,21 @@ asio::awaitable<Result<void>> Scheduler::restore() {
         auto runs = tables.active_runs();
         auto datastores = tables.list_datastores();
         auto versions = tables.gang_file_versions();
-        if (!fence || !nodes || !runs || !datastores || !versions) {
+        auto secrets = tables.run_secrets();
+        if (!fence || !nodes || !runs || !datastores || !versions || !secrets) {
             return Error(Errc::internal, "the run history cannot be read");
         }
         stored.fence = *fence;
         stored.nodes = std::move(*nodes);
         stored.runs = std::move(*runs);
         stored.files_versions = std::move(*versions);
+        stored.secrets = std::move(*secrets);
         for (store::DatastoreRow& row : *datastores) {
             stored.datastores.emplace(row.name, row);
         }
         return stored;
     };
-    const Result<Stored> stored = co_await store_.read(std::move(read));
+    Result<Stored> stored = co_await store_.read(std::move(read));
     if (!stored) {
         co_return stored.error();
     }
@@ -94,7 +98,8 @@ asio::awaitable<Result<void>> Scheduler::restore() {
         spec.targets = targets_for(row.labels, row.gpus);
         reactor_->restore_node(std::move(spec), row.drained, now);
     }
-    for (const store::RunRow& row : stored->runs) {
+    for (store::RunRow& row : stored->runs) {
+        row.sealed_password = stored->secrets[row.id];
         remember(row, desired_data(row, stored->datastores));
         if (const auto version = stored->files_versions.find(row.id); version != stored->files_versions.end()) {
             active_[row.id].files_version = version->second;
@@ -118,12 +123,27 @@ void Scheduler::remember(const store::RunRow& row, std::vector<proto::DesiredDat
     give_token(row.id, run, row.attempt);
     run.fence = row.fence;
     run.attempt = row.attempt;
-    if (row.node_count * row.processes_per_node > 1) {
+    if (row.node_count * row.processes_per_node > 1 || !row.sealed_password.empty()) {
         if (const auto definition = proto::parse_run_definition(run.definition)) {
             run.layout = proto::process_layout(*definition);
+            run.registry = login_of(row, definition->container);
         }
     }
     latch_gang(run, row.nodes);
+}
+
+// For the nodes that make its image ready; nothing that is stored or answered to clients holds it.
+proto::RegistryLogin Scheduler::login_of(const store::RunRow& row, const proto::ContainerSettings& container) const {
+    if (row.sealed_password.empty() || !settings_.unseal) {
+        return {};
+    }
+    std::string password = settings_.unseal(row.id, row.sealed_password);
+    if (password.empty()) {
+        spdlog::warn("a registry's password can't be opened: run={} (it was submitted to another data directory)",
+                     row.id.str());
+        return {};
+    }
+    return {container.registry_user, std::move(password), proto::login_server(container)};
 }
 
 void Scheduler::latch_gang(ActiveRun& run, const std::vector<NodeName>& nodes) {
@@ -370,6 +390,7 @@ proto::DesiredRun Scheduler::describe(const core::Desired& desired, bool brief) 
         out.definition = found->second.definition;
         out.data = found->second.data;
         out.variables = found->second.variables;
+        out.registry = found->second.registry;
     }
     for (const NodeName& member : desired.gang) {
         const proto::RunReport* report = report_of(desired, member);

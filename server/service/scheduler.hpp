@@ -29,6 +29,8 @@ struct SchedulerSettings {
     std::function<std::map<std::string, std::string>(const store::RunRow&)> variables = {};
     /// The token by which one attempt of a run speaks to us.
     std::function<std::string(const RunId&, int attempt)> run_token = {};
+    /// What RunRow::sealed_password of the run says; "" if it can't be opened any more.
+    std::function<std::string(const RunId&, const std::string& sealed)> unseal = {};
     /// The compute targets of a node with these labels and so many GPUs.
     std::function<std::set<std::string>(const std::vector<std::string>& labels, int gpus)> targets = {};
     /// Told of the processes of a run that has several, whenever something about them is new.
@@ -118,6 +120,8 @@ private:
     void arm_timer();
     void give_token(const RunId& id, ActiveRun& run, int attempt);
     void remember(const store::RunRow& row, std::vector<proto::DesiredData> data);
+    [[nodiscard]] proto::RegistryLogin login_of(const store::RunRow& row,
+                                                const proto::ContainerSettings& container) const;
     [[nodiscard]] std::set<std::string> targets_for(const std::vector<std::string>& labels, int gpus) const;
 
     asio::io_context& io_;

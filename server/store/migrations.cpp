@@ -345,7 +345,15 @@ CREATE TABLE file_hashes (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array steps{step_1, step_2, step_3, step_4, step_5};
+// Passwords of the registries that runs' images come from, apart from the definitions, which people read.
+constexpr const char* step_6 = R"sql(
+CREATE TABLE run_secrets ( -- until the run ends
+    run               TEXT PRIMARY KEY NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    registry_password TEXT NOT NULL -- opened by the data directory's sealing_key alone
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr std::array steps{step_1, step_2, step_3, step_4, step_5, step_6};
 
 } // namespace
 

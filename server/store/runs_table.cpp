@@ -196,6 +196,10 @@ Result<void> Tables::insert_run(const RunRow& row) {
         insert.bind(to_json_object(row.tags), to_json_object(row.properties), row.document, row.error);
         insert.bind(workspace, row.experiment).run();
         append_event(*statements_, first);
+        if (!row.sealed_password.empty()) {
+            Use secret(*statements_, "INSERT INTO run_secrets (run, registry_password) VALUES (?, ?)");
+            secret.bind(row.id, row.sealed_password).run();
+        }
         return {};
     });
 }
@@ -277,6 +281,11 @@ Result<std::optional<RunRow>> Tables::find_earlier_with_environment(const RunRow
 
 namespace {
 
+void forget_secrets(StatementCache& cache, const RunId& run) {
+    Use remove(cache, "DELETE FROM run_secrets WHERE run = ?");
+    remove.bind(run).run();
+}
+
 // Nobody needs to know any more which node wrote what.
 void forget_gang_files(StatementCache& cache, const RunId& run) {
     Use remove(cache, "DELETE FROM gang_files WHERE run = ?");
@@ -284,6 +293,18 @@ void forget_gang_files(StatementCache& cache, const RunId& run) {
 }
 
 } // namespace
+
+Result<std::map<RunId, std::string>> Tables::run_secrets() {
+    return guarded("read the runs' secrets", [&]() -> Result<std::map<RunId, std::string>> {
+        Use query(*statements_, "SELECT run, registry_password FROM run_secrets");
+        std::map<RunId, std::string> secrets;
+        while (query.next()) {
+            RunId run(query.text());
+            secrets[std::move(run)] = query.text();
+        }
+        return secrets;
+    });
+}
 
 Result<void> Tables::move_run(const core::MoveRun& move) {
     return guarded("move the run", [&]() -> Result<void> {
@@ -309,6 +330,7 @@ Result<void> Tables::move_run(const core::MoveRun& move) {
         append_event(*statements_, {move.run, move.sequence, move.to, move.attempt, move.fence, move.at, move.reason});
         if (core::is_terminal(move.to)) {
             forget_gang_files(*statements_, move.run);
+            forget_secrets(*statements_, move.run);
         }
         return {};
     });

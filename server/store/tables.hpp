@@ -76,6 +76,7 @@ struct RunRow {
     std::string warnings = "[]"; // JSON: [{"source", "message"}]
     /// Of the last attempt that got so far, on its first node.
     std::optional<RunEnvironmentRow> environment = {};
+    std::string sealed_password; // of its image's registry; taken by insert_run, given back by run_secrets() alone
 };
 
 /// What a client may change of a run that is there, whatever its status. Nothing: stays as it is.
@@ -264,6 +265,8 @@ public:
     Result<std::vector<RunRow>> list_runs(const RunFilter& filter);
     /// All that are not terminal and not interactive, oldest first: for start-up.
     Result<std::vector<RunRow>> active_runs();
+    /// The sealed passwords of runs that have not ended. A run's is erased by the move that ends it.
+    Result<std::map<RunId, std::string>> run_secrets();
     /// Compare-and-set on (status, sequence): updates the row and appends the event. conflict if the run is elsewhere.
     Result<void> move_run(const core::MoveRun& move);
     Result<void> assign_run(const core::AssignRun& assignment);

@@ -47,6 +47,7 @@ protected:
     }
 
     asio::io_context io_;
+    asio::thread_pool pool_{1};
     test::Scratch scratch_;
     std::unique_ptr<FakeEngine> fake_;
 };
@@ -150,9 +151,9 @@ TEST_F(EngineTest, APullThatFailsInTheMiddleIsNoSuccess) {
 
 TEST_F(EngineTest, AnImageThatCannotBeHadIsSaidSoByName) {
     const auto found = engine({{"POST /v1.41/images/create", {404, R"({"message":"manifest unknown"})", {}, false}}});
-    Images images(found, "0:0", Labels{});
+    Images images(found, pool_, {"0:0", {}, scratch_ / "scratch"});
 
-    const auto image = test::run(io_, images.provide("team/none:1", [](const std::string&) {}, {}));
+    const auto image = test::run(io_, images.provide({"team/none:1"}, [](const std::string&) {}, {}));
 
     EXPECT_EQ(image.error().code(), Errc::invalid_argument);
     EXPECT_EQ(image.error().detail(), "ImagePullError: image 'team/none:1' can't be had: manifest unknown");
@@ -248,6 +249,34 @@ TEST(EngineSocket, OnlyAUnixSocketWillDo) {
     ASSERT_FALSE(refused);
     EXPECT_THAT(refused.error().detail(), StartsWith("DOCKER_HOST is 'tcp://10.0.0.1:2375'"));
     EXPECT_EQ(*taken, "/there/docker.sock");
+}
+
+TEST(EngineSocket, PodmansOfTheUserIsFoundByItself) {
+    const test::Scratch scratch;
+    fs::create_directories(scratch / "podman");
+    const fs::path socket = scratch / "podman/podman.sock";
+    asio::io_context io;
+    const asio::local::stream_protocol::acceptor there(io, asio::local::stream_protocol::endpoint(socket.string()));
+    ::unsetenv("DOCKER_HOST");
+    ::setenv("XDG_RUNTIME_DIR", scratch.root().c_str(), 1);
+
+    const auto found = find_engine_socket();
+    ::unsetenv("XDG_RUNTIME_DIR");
+
+    ASSERT_TRUE(found) << found.error().detail();
+    const bool machine_has_one = fs::exists("/var/run/docker.sock") || fs::exists("/run/podman/podman.sock");
+    EXPECT_TRUE(*found == socket || machine_has_one) << *found;
+}
+
+TEST_F(EngineTest, PodmanIsKnownByItsComponents) {
+    const auto found = engine(
+        {{"GET /version",
+          {200, R"({"ApiVersion":"1.41","Version":"4.3.1","Components":[{"Name":"Podman Engine"}]})", {}, false}}});
+
+    const auto name = test::run(io_, found->introduce());
+
+    EXPECT_THAT(*name, StartsWith("Podman 4.3.1 at "));
+    EXPECT_TRUE(found->is_podman());
 }
 
 } // namespace

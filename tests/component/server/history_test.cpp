@@ -24,9 +24,10 @@ protected:
         co_return document.is_object() ? document.at("error").at("message").get<std::string>() : "";
     }
     static Json configuration() {
-        return Json{{"script", "train.py"},
-                    {"arguments", Json::array({"--lr", 0.8})},
-                    {"environment", {{"docker", {{"baseImageRegistry", {{"password", "secret"}}}}}}}};
+        return Json{
+            {"script", "train.py"},
+            {"arguments", Json::array({"--lr", 0.8})},
+            {"environment", {{"docker", {{"baseImageRegistry", {{"username", "u"}, {"password", "secret"}}}}}}}};
     }
     asio::awaitable<Json> start(std::string id, Json definition = configuration()) {
         const std::string snapshot = co_await make_snapshot("print('hello')\n");

@@ -106,13 +106,6 @@ TEST(PullProgress, AnErrorComesInTheMiddleOfASuccess) {
     EXPECT_EQ(progress.error(), "no space left on device");
 }
 
-TEST(RegistryLogin, TheRegistryIsTheFirstPartThatLooksLikeAHost) {
-    EXPECT_EQ(registry_of("127.0.0.1:5000/orch/base:1"), "127.0.0.1:5000");
-    EXPECT_EQ(registry_of("localhost/x"), "localhost");
-    EXPECT_EQ(registry_of("team/x:1"), "");
-    EXPECT_EQ(registry_of("debian:12"), "");
-}
-
 TEST(RegistryLogin, WhatDockerLoginLeftIsUsedForItsRegistryAlone) {
     const test::Scratch scratch;
     scratch.write("config.json",

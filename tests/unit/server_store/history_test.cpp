@@ -294,6 +294,22 @@ TEST(Migration, TheFourthStepKeepsRunsWhoseEnvironmentNobodyNoted) {
     EXPECT_EQ(db.execAndGet("SELECT environment FROM run_history").getString(), std::string(64, 'c'));
 }
 
+TEST(Migration, TheSixthStepKeepsTheRunsOfTheFifthAndTakesSecrets) {
+    SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
+    ASSERT_TRUE(migrate_up_to(db, 5));
+    db.exec("INSERT INTO runs (id, experiment, target, status, sequence, attempt, fence, node_count, "
+            "processes_per_node, priority, max_attempts, snapshot, definition, body_hash, submitted_by, created, "
+            "changed, reason) VALUES ('r', 'e', 't', 'Queued', 2, 0, 0, 1, 1, 0, 1, 's', '{}', 'h', 'me', 3, 3, 'w')");
+
+    ASSERT_TRUE(migrate(db));
+
+    Tables tables(db);
+    EXPECT_EQ(tables.active_runs()->size(), 1U);
+    EXPECT_TRUE(tables.run_secrets()->empty());
+    db.exec("INSERT INTO run_secrets (run, registry_password) VALUES ('r', 'sealed')");
+    EXPECT_EQ(tables.run_secrets()->at(RunId("r")), "sealed");
+}
+
 TEST(Migration, TheThirdStepKeepsTheNodesOfTheSecond) {
     SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
     ASSERT_TRUE(migrate_up_to(db, 2));

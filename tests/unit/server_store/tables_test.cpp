@@ -173,6 +173,21 @@ TEST_F(TablesTest, AnOutcomeStaysWhenLaterMovesHaveNone) {
     EXPECT_EQ(tables_.find_run(RunId("r1"))->outcome, latch.outcome);
 }
 
+TEST_F(TablesTest, ASecretIsGoneWithTheMoveThatEndsItsRun) {
+    RunRow row = run_row("r1");
+    row.sealed_password = "sealed";
+    ASSERT_TRUE(tables_.insert_run(row));
+    ASSERT_TRUE(tables_.insert_run(run_row("r2")));
+    EXPECT_EQ(*tables_.run_secrets(), (std::map<RunId, std::string>{{RunId("r1"), "sealed"}}));
+    EXPECT_EQ(tables_.find_run(RunId("r1"))->sealed_password, "");
+
+    ASSERT_TRUE(tables_.move_run(move("r1", RunStatus::not_started, RunStatus::queued, 2)));
+    EXPECT_EQ(tables_.run_secrets()->size(), 1U);
+    ASSERT_TRUE(tables_.move_run(move("r1", RunStatus::queued, RunStatus::canceled, 3)));
+
+    EXPECT_TRUE(tables_.run_secrets()->empty());
+}
+
 TEST_F(TablesTest, NothingLeavesATerminalStatus) {
     ASSERT_TRUE(tables_.insert_run(run_row("r1")));
     pass("r1", {RunStatus::failed});
