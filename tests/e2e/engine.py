@@ -37,6 +37,8 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Engine:
+    PULLED = "Downloaded newer image"  # its last word about a pull
+
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="linarite-engine-"))
         self.socket = self.folder / "docker.sock"
@@ -78,10 +80,7 @@ class Engine:
             connection.close()
 
     def import_image(self, tar, name, environment=PATH):
-        repository, _, tag = name.rpartition(":")
-        query = urllib.parse.urlencode(
-            {"fromSrc": "-", "repo": repository, "tag": tag, "changes": f"ENV PATH={environment}"}
-        )
+        query = urllib.parse.urlencode({"fromSrc": "-", "repo": name, "changes": f"ENV PATH={environment}"})
         with open(tar, "rb") as content:
             status, said = self.call("POST", f"/v1.41/images/create?{query}", content)
         assert status == 200 and b'"error"' not in said, said
@@ -115,6 +114,47 @@ class Engine:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Podman(Engine):
+    """Podman's service for the same API, with storage of its own. Its containers do not need it while they run."""
+
+    PULLED = "Download complete"
+    CONTAINERS = """
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]  # its own would need the right to raise limits
+[engine]
+runtime = "runc"  # crun does not do on machines with control groups of both versions
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+    REGISTRIES = """
+unqualified-search-registries = []
+[[registry]]
+location = "127.0.0.1"
+insecure = true
+"""
+
+    def start(self):
+        for program in ("podman", "runc", "catatonit"):
+            if not shutil.which(program) and not os.access(f"/usr/libexec/podman/{program}", os.X_OK):
+                raise NoEngine(f"{program} is not installed (deploy/install-deps --tests does it)")
+        storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{self.folder}/data"\nrunroot = "{self.folder}/run"\n'
+        texts = {"containers": self.CONTAINERS, "registries": self.REGISTRIES, "storage": storage}
+        environment = dict(os.environ)
+        for name, text in texts.items():
+            (self.folder / f"{name}.conf").write_text(text)
+            variable = {"containers": "", "registries": "_REGISTRIES", "storage": "_STORAGE"}[name]
+            environment[f"CONTAINERS{variable}_CONF"] = str(self.folder / f"{name}.conf")
+        command = ["podman", "--tmpdir", self.folder / "tmp", "system", "service", "-t", "0", self.url]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+            )
+        wait_until(lambda: self.process.poll() is not None or self.answers(), "Podman answers", 60)
+        if self.process.poll() is not None:
+            raise NoEngine("podman does not start here: " + (self.folder / "log").read_text()[-2000:])
+        return self
+
+
 def unmount_below(folder):
     with open("/proc/self/mounts") as mounts:
         places = [line.split()[1] for line in mounts]
@@ -126,6 +166,13 @@ def make_image(tar, *packages):
     """Of these packages; by itself with Python and Open MPI."""
     subprocess.run([ROOT / "tests/support/make_base_image", tar, *packages], check=True, capture_output=True)
     return tar
+
+
+def make_image_folder(folder, *packages):
+    """The same as a folder."""
+    folder.mkdir()
+    subprocess.run(["tar", "-xf", make_image(folder.with_suffix(".tar"), *packages), "-C", folder], check=True)
+    return folder
 
 
 class Registry:

@@ -4,12 +4,14 @@ import base64
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
-from cluster import Cluster, is_alive, wait_until
-from engine import BARE_IMAGE, IMAGE, PASSWORD, Engine, NoEngine, Registry, make_image
+from cluster import ROOT, Cluster, is_alive, wait_until
+from engine import BARE_IMAGE, IMAGE, PASSWORD, Engine, NoEngine, Registry, make_image, make_image_folder
+from test_ordinary_user import become_nobody, readable
 from test_process_groups import GLOO, REDUCE
 from test_restarts import counted_lines, log_of
 
@@ -18,14 +20,16 @@ IN_IMAGE = ["--image", IMAGE, "--user-managed"]
 FLAGS = ["--image-map", f"mapped/*={IMAGE}", "--image-map", "nowhere/*=none"]
 
 
-def start_engine():
-    """Skips, so that it is seen, where no engine can be."""
-    engine = Engine()
+def engine_with_image(engine, image_tar):
+    """Skips, so that it is seen, where that engine can't be."""
     try:
-        return engine.start()
+        engine.start()
+        engine.import_image(image_tar, IMAGE)
+        yield engine
     except NoEngine as error:
+        pytest.skip(f"NO CONTAINER ENGINE: nothing of runs in its containers is tested here: {error}")
+    finally:
         engine.stop()
-        pytest.skip(f"NO CONTAINER ENGINE: nothing of runs in containers is tested here: {error}")
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +39,13 @@ def image_tar(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engine(image_tar):
-    engine = start_engine()
-    try:
-        engine.import_image(image_tar, IMAGE)
-        engine.import_image(image_tar, BARE_IMAGE, environment="/nowhere")
-        yield engine
-    finally:
-        engine.stop()
+    yield from engine_with_image(Engine(), image_tar)
+
+
+@pytest.fixture(scope="module")
+def bare_image(engine, image_tar):
+    engine.import_image(image_tar, BARE_IMAGE, environment="/nowhere")
+    return BARE_IMAGE
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +122,7 @@ print("hello from inside")
 """
     run = cluster.run(project(script), "train.py", flags=[*IN_IMAGE, "--env", "MINE=a b"])
 
-    assert run["status"] == "Completed", run
+    assert run["status"] == "Completed", json.dumps(run)
     seen = json.loads(cluster.file(run["run_id"], "outputs/seen.json"))
     assert seen["contained"] and not seen["agent"]
     assert seen["python"] == "/usr/bin/python3"
@@ -127,9 +131,11 @@ print("hello from inside")
     log = cluster.driver_log(run["run_id"]).decode()
     assert "hello from inside" in log and "The activity completed successfully. Finalizing run..." in log
     assert cluster.file(run["run_id"], "logs/metrics.txt") == b"x"
-    image = json.loads(engine.call("GET", f"/v1.41/images/{IMAGE}/json")[1])["Id"]
-    assert image in cluster.file(run["run_id"], "azureml-logs/environment_lock.txt").decode()
-    assert image in engine_log(cluster, run["run_id"])
+    image = json.loads(engine.call("GET", f"/v1.41/images/{IMAGE}/json")[1])
+    digest = image["RepoDigests"][0].split("@")[1] if image["RepoDigests"] else image["Id"]  # Podman gives each image one
+    lock = cluster.file(run["run_id"], "azureml-logs/environment_lock.txt").decode()
+    assert f"# digest {digest}" in lock and f"# id {image['Id']}" in lock
+    assert digest in engine_log(cluster, run["run_id"])
     build_log = cluster.file(run["run_id"], "azureml-logs/20_image_build_log.txt").decode()
     assert build_log.splitlines()[0] == f"container: image '{IMAGE}', as the run asks for it"
 
@@ -217,7 +223,7 @@ def test_two_nodes_with_two_ranks_each_reduce_inside_of_containers(cluster, proj
 
     run = cluster.run(project(MPI_SUM), "train.py", flags=flags)
 
-    assert run["status"] == "Completed", run
+    assert run["status"] == "Completed", json.dumps(run)
     assert cluster.file(run["run_id"], "outputs/total.txt") == b"10"
     for rank in range(4):
         assert f"rank {rank}: 10, contained: True" in cluster.driver_log(run["run_id"], rank).decode()
@@ -291,29 +297,77 @@ def test_an_image_comes_from_its_registry_and_is_recorded_by_digest(
         write_login(login, registry, PASSWORD)  # is read for each image
     run = cluster.run(folder, flags=flags)
 
-    assert run["status"] == "Completed", run
-    assert b"made by make_base_image" in cluster.driver_log(run["run_id"])
+    assert run["status"] == "Completed", json.dumps(run)
+    assert b"made by pack-installed" in cluster.driver_log(run["run_id"])
     digest = json.loads(engine.call("GET", f"/v1.41/images/{image}/json")[1])["RepoDigests"][0].split("@")[1]
     assert f"# digest {digest}" in cluster.file(run["run_id"], "azureml-logs/environment_lock.txt").decode()
     said = engine_log(cluster, run["run_id"])
-    assert f"image '{image}' is not on this node: fetching it" in said and "Downloaded newer image" in said
+    assert f"image '{image}' is not on this node: fetching it" in said and engine.PULLED in said, said
     assert PASSWORD not in said
+    engine.call("DELETE", f"/v1.41/images/{image}")
+
+
+def files_with(folder, text):
+    """The files below that hold the text, in whatever they are."""
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path for path in found if text.encode() in path.read_bytes()]
+
+
+def docker_section(image, **registry):
+    return {"docker": {"enabled": True, "baseImage": image, "baseImageRegistry": registry}, "python": {"userManagedDependencies": True}}
+
+
+@pytest.mark.parametrize("registry", ["anna"], indirect=True)
+def test_the_login_of_a_run_opens_its_registry_and_its_password_is_kept_nowhere(
+    new_cluster, engine, registry, project, job_file, tmp_path
+):
+    engine.import_image(make_image(tmp_path / "small.tar", "base-files", "coreutils", "dash", "sed"), "small:1")
+    image = registry.take(engine, "small:1", "team/private")
+    address, short = image.split("/", 1)
+    nothing = tmp_path / "no-login"
+    nothing.mkdir()
+    cluster = new_cluster(nodes=1, environment={"DOCKER_HOST": engine.url, "DOCKER_CONFIG": str(nothing)})
+    wrong = "not-" + PASSWORD
+
+    def run(**login):
+        environment = docker_section(short, address=address, **login)
+        job = job_file(script=None, command=["/bin/cat", "/etc/linarite-image"], environment=environment)
+        return cluster.run(project(""), flags=["--job", job])
+
+    refused = run(username="anna", password=wrong)
+    alone = run(username="anna")
+    completed = run(username="anna", password=PASSWORD)
+
+    assert refused["status"] == alone["status"] == "Failed"
+    assert f"ImagePullError: image '{image}' can't be had" in refused["outcome"]["message"]
+    assert "unauthorized" in refused["outcome"]["message"], refused
+    assert "no password came with it" in alone["outcome"]["message"], alone
+    assert completed["status"] == "Completed", completed
+    assert b"made by pack-installed" in cluster.driver_log(completed["run_id"])
+    assert f"as user 'anna' of {address}" in engine_log(cluster, completed["run_id"])
+    said = "".join(cluster.cli(*words).stdout for words in (["show", completed["run_id"]], ["runs"]))
+    assert "anna" not in said or PASSWORD not in said
+    for password in (wrong, PASSWORD):
+        assert password not in said
+        assert not files_with(cluster.folder, password)
     engine.call("DELETE", f"/v1.41/images/{image}")
 
 
 @pytest.mark.parametrize(
     "flags, lacks", [([], "has no Python"), (["--processes-per-node", "2", *MPI], "has no Python"), (MPI, "no Open MPI")]
 )
-def test_an_image_that_lacks_what_the_run_starts_with_is_named_with_it(cluster, project, job_file, flags, lacks):
+def test_an_image_that_lacks_what_the_run_starts_with_is_named_with_it(
+    cluster, bare_image, project, job_file, flags, lacks
+):
     arguments = ["train.py"]
     if lacks == "no Open MPI":  # a program that needs no Python
         job = job_file(script=None, command=["/bin/true"], communicator="Mpi")
         arguments, flags = [], ["--job", job]
 
-    run = cluster.run(project("pass"), *arguments, flags=["--image", BARE_IMAGE, "--user-managed", *flags])
+    run = cluster.run(project("pass"), *arguments, flags=["--image", bare_image, "--user-managed", *flags])
 
     assert run["status"] == "Failed"
-    assert BARE_IMAGE in run["outcome"]["message"] and lacks in run["outcome"]["message"], run
+    assert bare_image in run["outcome"]["message"] and lacks in run["outcome"]["message"], run
 
 
 def test_the_operator_maps_images(cluster, project):
@@ -329,6 +383,122 @@ def test_the_operator_maps_images(cluster, project):
     assert "contained: False" in log[default["run_id"]]
     words = cluster.file(mapped["run_id"], "azureml-logs/20_image_build_log.txt").decode()
     assert "image 'mapped/any/thing:3' is mapped by this node's operator" in words.splitlines()[0]
+
+
+AZURE_IMAGE = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04:20230103.v1"
+
+
+def first_line(cluster, run):
+    return cluster.file(run["run_id"], "azureml-logs/20_image_build_log.txt").decode().splitlines()[0]
+
+
+def test_azures_own_image_is_the_stand_in_where_it_was_built_else_the_node(
+    cluster, engine, new_cluster, project, image_tar, tmp_path
+):
+    build = ROOT / "deploy/images/build"
+    stand_in = subprocess.run([build, "--print-name"], check=True, capture_output=True, text=True).stdout.strip()
+    folder = project("import os; print('contained:', os.path.exists('/etc/linarite-image'))")
+    flags = ["--image", AZURE_IMAGE, "--user-managed"]
+    alone = new_cluster(nodes=1, environment={"DOCKER_HOST": f"unix://{tmp_path}/nothing.sock"})
+
+    without_engine = alone.run(folder, "train.py", flags=flags)
+    without_image = cluster.run(folder, "train.py", flags=flags)
+    for said in ("is ready", "is up to date"):
+        made = subprocess.run([build, "--from", image_tar, "--engine", engine.socket], check=True, capture_output=True)
+        assert f"image {stand_in} {said}" in made.stdout.decode()
+    contained = cluster.run(folder, "train.py", flags=flags)
+    gang = cluster.run(project(MPI_SUM), "train.py", flags=["--nodes", "2", "--processes-per-node", "2", *MPI, *flags])
+    engine.call("DELETE", f"/v1.41/images/{stand_in}")
+
+    for where, row, inside, words in (
+        (alone, without_engine, False, f"no container engine answers at '{tmp_path}/nothing.sock'"),
+        (cluster, without_image, False, f"does not have '{stand_in}' (deploy/images/build makes it)"),
+        (cluster, contained, True, f"is replaced by '{stand_in}', which was built for this node"),
+    ):
+        assert row["status"] == "Completed", row
+        assert f"contained: {inside}" in where.driver_log(row["run_id"]).decode()
+        line = first_line(where, row)
+        assert line.startswith("container: " if inside else "no container: ") and words in line, line
+    assert gang["status"] == "Completed", gang
+    assert cluster.file(gang["run_id"], "outputs/total.txt") == b"10"
+
+
+def test_a_root_filesystem_stands_for_an_image(new_cluster, engine, project, job_file, tmp_path):
+    root = make_image_folder(tmp_path / "root", "base-files", "coreutils", "dash", "sed")
+    flags = ["--image-map", f"rooted/*=rootfs:{root}", "--image-map", "absent/*=rootfs:/nothing/here"]
+    cluster = new_cluster(nodes=1, flags=flags, environment={"DOCKER_HOST": engine.url})
+    job = job_file(script=None, command=["/bin/cat", "/etc/linarite-image"])
+    folder = project("")
+    images = lambda: json.loads(engine.call("GET", "/v1.41/images/json")[1])  # noqa: E731
+
+    rows = [cluster.run(folder, flags=["--job", job, "--image", "rooted/x:1", "--user-managed"]) for _ in range(2)]
+    absent = cluster.run(folder, flags=["--job", job, "--image", "absent/x:1", "--user-managed"])
+
+    for row in rows:
+        assert row["status"] == "Completed", row
+        assert b"made by pack-installed" in cluster.driver_log(row["run_id"])
+    assert f"(rooted/*) to root filesystem '{root}'" in first_line(cluster, rows[0])
+    assert "it becomes image 'linarite/rootfs:" in engine_log(cluster, rows[0]["run_id"])
+    assert "it becomes image" not in engine_log(cluster, rows[1]["run_id"])
+    assert "root filesystem '/nothing/here' is not on this node" in absent["outcome"]["message"]
+    tags = [tag for image in images() for tag in image["RepoTags"] or []]
+    for tag in tags:
+        if "linarite/rootfs:" in tag:
+            engine.call("DELETE", f"/v1.41/images/{tag}")
+
+
+def test_what_the_operator_gives_a_container_is_what_the_engine_is_told(new_cluster, engine, project):
+    flags = ["--container-cpus", "0.5", "--container-memory", "256m"]
+    cluster = new_cluster(nodes=1, flags=flags, environment={"DOCKER_HOST": engine.url})
+
+    run = start_counter(cluster, project(COUNTER))
+    host = json.loads(engine.call("GET", f"/v1.41/containers/{engine.container_of(run)}/json")[1])["HostConfig"]
+    finish(cluster, run)
+
+    assert host["NanoCpus"] == 500_000_000
+    assert (host["Memory"], host["MemorySwap"]) == (256 << 20, 256 << 20)
+    assert host["ShmSize"] == 2 << 30
+
+
+@pytest.fixture
+def cluster_of_nobody(engine):
+    """An agent that is not root, and may talk to the engine."""
+    with become_nobody() as (user, options):
+        engine.folder.chmod(0o711)
+        engine.socket.chmod(0o666)
+        options["environment"]["DOCKER_HOST"] = engine.url
+        cluster = Cluster(nodes=1, **options)
+        try:
+            yield user, cluster.start()
+            cluster.stop()
+        finally:
+            cluster.destroy()
+
+
+# Leaves files of all kinds, also such that their owner may not write.
+LEAVES_FILES = """
+import os
+os.makedirs("outputs/deep", exist_ok=True)
+open("outputs/deep/closed", "w").write("x")
+os.chmod("outputs/deep/closed", 0o400)
+open("left-over", "w").write("x")
+print("uid", os.getuid(), "gid", os.getgid(), os.stat("left-over").st_uid)
+"""
+
+
+def test_files_of_a_run_in_a_container_are_its_agents(cluster_of_nobody, cluster, project):
+    user, of_nobody = cluster_of_nobody
+    folder = readable(project(LEAVES_FILES))
+
+    for where, uid, gid in ((of_nobody, user.pw_uid, user.pw_gid), (cluster, 0, 0)):
+        run = where.run(folder, "train.py", flags=IN_IMAGE)
+        assert run["status"] == "Completed", run
+        assert f"uid {uid} gid {gid} {uid}" in where.driver_log(run["run_id"]).decode()
+        assert where.file(run["run_id"], "outputs/deep/closed") == b"x"
+        work = where.data / f"agent-{where.show(run['run_id'])['nodes'][0]}" / "work"
+        wait_until(lambda: not any(work.iterdir()), lambda: f"the run's folder goes: {list(work.rglob('*'))}")
+        strangers = [path for path in where.data.rglob("*") if path.lstat().st_uid != uid]
+        assert not strangers, strangers
 
 
 def test_packages_are_installed_for_the_python_of_the_image_once(cluster, engine, project):
@@ -373,7 +543,7 @@ except OSError as error: print("refused:", error.strerror)
 
     run = cluster.run(project(script), "train.py", "$AZUREML_DATAREFERENCE_d", flags=flags)
 
-    assert run["status"] == "Completed", run
+    assert run["status"] == "Completed", json.dumps(run)
     log = cluster.driver_log(run["run_id"]).decode()
     assert "five is 5" in log and "refused: Read-only file system" in log
 
@@ -385,7 +555,7 @@ def test_arguments_for_the_engine_are_let_in_or_refused(cluster, project, job_fi
 
     run = cluster.run(project(script), flags=["--job", job_file(docker=docker, environment=environment)])
 
-    assert run["status"] == "Completed", run
+    assert run["status"] == "Completed", json.dumps(run)
     assert f"shm {512 << 20} x" in cluster.driver_log(run["run_id"]).decode()
     refused = job_file(docker={"useDocker": True, "arguments": ["--privileged"]}, environment=environment)
     said = cluster.cli("submit", project("pass"), "--job", refused, code=None)
@@ -429,6 +599,6 @@ print(f"rank {rank}: {allreduce(rank + 1)}, inside: {os.path.exists('/etc/linari
 """
     run = cluster.run(project(script, reduce=REDUCE), "train.py", flags=[*GLOO, *IN_IMAGE])
 
-    assert run["status"] == "Completed", run
+    assert run["status"] == "Completed", json.dumps(run)
     for rank in range(4):
         assert f"rank {rank}: 10, inside: True" in cluster.driver_log(run["run_id"], rank).decode()

@@ -1,5 +1,6 @@
 """Everything works without root: the same cluster as the user nobody."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -10,8 +11,9 @@ import pytest
 from cluster import LINARITE, Cluster
 
 
-@pytest.fixture
-def cluster_of_nobody():
+@contextlib.contextmanager
+def become_nobody():
+    """(who that is, options for a Cluster of theirs)."""
     if os.getuid() != 0:
         pytest.skip("the tests do not run as root, so all the others show this already")
     if not shutil.which("setpriv"):
@@ -23,12 +25,21 @@ def cluster_of_nobody():
     os.chown(folder, user.pw_uid, user.pw_gid)
     become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
     environment = {"HOME": folder, "PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": "/tmp"}
-    cluster = Cluster(nodes=2, prefix=become, environment=environment, binary=f"{folder}/linarite", folder=folder)
     try:
-        yield cluster.start()
-        cluster.stop()
+        yield user, {"prefix": become, "environment": environment, "binary": f"{folder}/linarite", "folder": folder}
     finally:
-        cluster.destroy()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster_of_nobody():
+    with become_nobody() as (_, options):
+        cluster = Cluster(nodes=2, **options)
+        try:
+            yield cluster.start()
+            cluster.stop()
+        finally:
+            cluster.destroy()
 
 
 def readable(folder):
