@@ -5,6 +5,7 @@
 #include "agent/container/image_tools.hpp"
 #include "common/files.hpp"
 #include "common/hash.hpp"
+#include "common/ids.hpp"
 #include "proto/json_reader.hpp"
 
 #include <spdlog/spdlog.h>
@@ -19,6 +20,7 @@ namespace {
 constexpr const char* owner_label = "linarite.agent";
 constexpr const char* run_label = "linarite.run";
 constexpr const char* fence_label = "linarite.fence";
+constexpr const char* process_label = "linarite.process";      // of tools: of which process of the agent's
 constexpr const char* default_shm = "2g";                      // v1's own default
 constexpr std::uint64_t least_shm = std::uint64_t{256} << 20U; // below that Open MPI's ranks of one node don't start
 
@@ -72,12 +74,16 @@ std::string own_user() {
 }
 
 Containers::Containers(asio::any_io_executor executor, asio::thread_pool& pool, ContainerPolicy policy)
-    : executor_(std::move(executor)), pool_(pool), policy_(std::move(policy)) {
+    : executor_(std::move(executor)), pool_(pool), policy_(std::move(policy)), process_(random_hex(8)) {
     std::error_code ignored;
     fs::remove_all(policy_.scratch, ignored); // what an agent that was killed had packed
 }
 
 Containers::~Containers() = default;
+
+Labels Containers::tool_labels() const {
+    return {{owner_label, policy_.owner}, {process_label, process_}};
+}
 
 std::shared_ptr<Engine> Containers::engine_at(const fs::path& socket) {
     return engine_ && engine_->socket() == socket ? engine_ : std::make_shared<Engine>(executor_, socket);
@@ -90,8 +96,7 @@ Result<std::shared_ptr<Engine>> Containers::engine() {
     }
     if (!engine_ || engine_->socket() != *socket) {
         engine_ = std::make_shared<Engine>(executor_, *socket);
-        images_ = std::make_shared<Images>(
-            engine_, pool_, ImageSettings{own_user(), Labels{{owner_label, policy_.owner}}, policy_.scratch});
+        images_ = std::make_shared<Images>(engine_, pool_, ImageSettings{own_user(), tool_labels(), policy_.scratch});
     }
     return engine_;
 }
@@ -148,7 +153,7 @@ std::shared_ptr<const ImageBase> Containers::base_of(const Image& image) const {
     if (!image.python.empty()) {
         base->python = Interpreter{image.python, image.python_version};
     }
-    base->run = make_image_tools(engine_, image, own_user(), {{owner_label, policy_.owner}});
+    base->run = make_image_tools(engine_, image, own_user(), tool_labels());
     return base;
 }
 
@@ -228,6 +233,10 @@ asio::awaitable<void> Containers::sweep(std::function<bool(const RunId&)> is_kno
         const auto run = container.labels.find(run_label);
         if (run != container.labels.end() && is_known(RunId(run->second))) {
             continue;
+        }
+        const auto process = container.labels.find(process_label);
+        if (process != container.labels.end() && process->second == process_) {
+            continue; // a tool of ours, begun since
         }
         spdlog::info("a container of a former agent process is removed: container={}", container.id.substr(0, 12));
         co_await (*found)->remove(container.id);

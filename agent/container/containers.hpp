@@ -69,6 +69,7 @@ public:
 private:
     Result<std::shared_ptr<Engine>> engine();
     asio::awaitable<StandIn> look_for_stand_in();
+    [[nodiscard]] Labels tool_labels() const;
     std::shared_ptr<Engine> engine_at(const fs::path& socket);
     [[nodiscard]] ContainerSpec make_spec(const ContainerOrder& order, const std::string& name,
                                           const proto::ContainerArguments& arguments) const;
@@ -76,6 +77,7 @@ private:
     asio::any_io_executor executor_;
     asio::thread_pool& pool_;
     ContainerPolicy policy_;
+    std::string process_; // by which tools of this process are told from those of former ones
     std::shared_ptr<Engine> engine_;
     std::shared_ptr<Images> images_; // of the engine
 };

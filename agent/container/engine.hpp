@@ -24,7 +24,7 @@ struct ContainerFacts {
     bool running = false;
     bool ended = false; // it ran, and does not any more: neither this nor running is one that is about to be started
     std::string status; // the engine's own word: "running", "created"
-    pid_t pid = 0; // of its first process, as this node sees it
+    pid_t pid = 0;      // of its first process, as this node sees it
     int exit_code = 0;
     bool out_of_memory = false;
     std::string error; // why it could not be started

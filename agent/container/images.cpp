@@ -300,7 +300,8 @@ asio::awaitable<Result<Image>> Images::State::look_into(Self self, std::string n
     if (!end) {
         co_return end.error().code() == Errc::not_found
             ? Error(Errc::invalid_argument,
-                    "image '" + image.name + "' has no /bin/sh: base it on one that has a shell, as Debian's have")
+                    "image '" + image.name + "' has no /bin/sh: base it on one that has a shell, as Debian's have (" +
+                        end.error().detail() + ")")
             : end.error().within("look into image '" + image.name + "'");
     }
     if (end->cancelled || end->timed_out) {

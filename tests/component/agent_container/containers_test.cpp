@@ -19,9 +19,19 @@ class ContainersTest : public testing::Test {
 protected:
     void SetUp() override {
         const std::string socket = (scratch_ / "e.sock").string();
-        fake_ = std::make_unique<FakeEngine>(socket, [](const FakeEngine::Question& asked) {
+        fake_ = std::make_unique<FakeEngine>(socket, [this](const FakeEngine::Question& asked) {
             if (asked.line == "GET /version") {
                 return FakeEngine::Answer{200, R"({"ApiVersion":"1.41","Version":"20.10"})", {}, false};
+            }
+            if (asked.line.starts_with("POST /v1.41/containers/create")) {
+                made_ = Json::parse(asked.body).at("Labels");
+            }
+            if (asked.line.starts_with("GET /v1.41/containers/json")) {
+                const Json list{{{"Id", "new"}, {"Labels", made_}},
+                                {{"Id", "old"}, {"Labels", Json{{"linarite.agent", "me"}, {"linarite.process", "x"}}}},
+                                {{"Id", "run"}, {"Labels", Json{{"linarite.agent", "me"}, {"linarite.run", "r1"}}}},
+                                {{"Id", "gone"}, {"Labels", Json{{"linarite.agent", "me"}, {"linarite.run", "r2"}}}}};
+                return FakeEngine::Answer{200, list.dump(), {}, false};
             }
             return FakeEngine::Answer{200, R"({"Id":"1"})", {}, false};
         });
@@ -55,6 +65,7 @@ protected:
     asio::io_context io_;
     asio::thread_pool pool_{1};
     test::Scratch scratch_;
+    Json made_; // labels of the last container that was made
     std::unique_ptr<FakeEngine> fake_;
 };
 
@@ -92,6 +103,28 @@ TEST_F(ContainersTest, AContainerIsTheRunsAndItsUserTheAgents) {
     EXPECT_EQ(body.at("Image"), "sha256:ab");
     EXPECT_EQ(body.at("Labels"), (Json{{"linarite.agent", "me"}, {"linarite.run", "r1"}, {"linarite.fence", "7"}}));
     EXPECT_TRUE(Containers::holds(scratch_ / "state"));
+}
+
+TEST_F(ContainersTest, WhatFormerProcessesLeftIsRemovedAndNothingOfThisOne) {
+    ContainerPolicy policy;
+    policy.owner = "me";
+    Containers containers(io_.get_executor(), pool_, policy);
+    test::run(io_, containers.provide({"team/x:1"}, [](const std::string&) {}, {})); // looks into it
+
+    const auto sweep = [&]() -> asio::awaitable<bool> {
+        co_await containers.sweep([](const RunId& run) { return run.str() == "r1"; });
+        co_return true;
+    };
+    test::run(io_, sweep());
+
+    std::vector<std::string> removed;
+    for (const auto& asked : fake_->asked()) {
+        if (asked.line.starts_with("DELETE ") && asked.line.find("linarite-look") == std::string::npos) {
+            removed.push_back(asked.line);
+        }
+    }
+    EXPECT_THAT(removed, testing::ElementsAre("DELETE /v1.41/containers/old?force=1&v=1",
+                                              "DELETE /v1.41/containers/gone?force=1&v=1"));
 }
 
 } // namespace
