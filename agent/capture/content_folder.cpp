@@ -217,7 +217,7 @@ Result<bool> ContentFolder::give_locked(const Content& content, const Place& pla
         return made.error();
     }
     if (place.share == Share::read_only) {
-        const auto shared = share_read_only(kept->get(), place.path);
+        auto shared = share_read_only(kept->get(), place.path);
         if (!shared || *shared) {
             return shared;
         }

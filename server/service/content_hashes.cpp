@@ -221,36 +221,40 @@ void ContentHashes::finish(const ReadingPtr& reading, Result<std::string> outcom
     changed_.notify();
 }
 
+// A file that is written to just then is begun anew, but not for ever.
 asio::awaitable<void> ContentHashes::read_one(ReadingPtr reading) {
-    for (int tries = 1;; ++tries) {
-        auto begun = co_await on_pool(
-            pool_, [folder = reading->folder, name = reading->name] { return FileHashing::begin(folder, name); });
-        if (!begun) { // it was there a moment ago
-            co_return finish(reading, of_the_disk(begun.error()));
-        }
-        const auto hashing = std::make_shared<FileHashing>(std::move(*begun));
-        Result<bool> done = false;
-        while (done && !*done) {
-            if (stopping_ || steady_clock::now() > reading->wanted_until) {
-                co_return finish(reading, Error(Errc::unavailable, "nobody waits for it any more"));
-            }
-            done = co_await on_pool(pool_, [hashing] { return hashing->advance(slice_bytes); });
-            reading->read = hashing->read();
-        }
-        if (done && hashing->settled()) {
-            finished_[reading->folder].push_back({reading->name, hashing->stamp(), hashing->sha256()});
-            ++finished_count_;
-        }
-        if (done && hashing->stamp() == reading->stamp) {
-            co_return finish(reading, hashing->sha256());
-        }
-        if (done) { // another file than the one that was asked for
-            co_return finish(reading, Error(Errc::unavailable, "'" + reading->name + "' has just changed"));
-        }
-        if (done.error().code() != Errc::unavailable || tries == most_tries) {
-            co_return finish(reading, of_the_disk(done.error()));
-        }
+    Result<std::string> outcome = Error(Errc::unavailable, "");
+    for (int tries = 0; tries < most_tries && !outcome && outcome.error().code() == Errc::unavailable; ++tries) {
+        outcome = co_await try_to_read(reading);
     }
+    finish(reading, outcome ? outcome : of_the_disk(outcome.error()));
+}
+
+asio::awaitable<Result<std::string>> ContentHashes::try_to_read(ReadingPtr reading) {
+    auto begun = co_await on_pool(
+        pool_, [folder = reading->folder, name = reading->name] { return FileHashing::begin(folder, name); });
+    if (!begun) {
+        co_return begun.error();
+    }
+    const auto hashing = std::make_shared<FileHashing>(std::move(*begun));
+    for (Result<bool> done = false; !*done;) {
+        if (stopping_ || steady_clock::now() > reading->wanted_until) {
+            co_return Error(Errc::conflict, "nobody waits for it any more");
+        }
+        done = co_await on_pool(pool_, [hashing] { return hashing->advance(slice_bytes); });
+        if (!done) {
+            co_return done.error();
+        }
+        reading->read = hashing->read();
+    }
+    if (hashing->settled()) {
+        finished_[reading->folder].push_back({reading->name, hashing->stamp(), hashing->sha256()});
+        ++finished_count_;
+    }
+    if (hashing->stamp() != reading->stamp) { // another file than the one that was asked for
+        co_return Error(Errc::conflict, "'" + reading->name + "' has just changed");
+    }
+    co_return hashing->sha256();
 }
 
 asio::awaitable<void> ContentHashes::keep_finished() {

@@ -76,6 +76,7 @@ private:
     void start_work(const asio::any_io_executor& executor);
     asio::awaitable<void> work();
     asio::awaitable<void> read_one(ReadingPtr reading);
+    asio::awaitable<Result<std::string>> try_to_read(ReadingPtr reading);
     asio::awaitable<void> keep_finished();
     void finish(const ReadingPtr& reading, Result<std::string> outcome);
 

@@ -12,7 +12,6 @@ namespace linarite::agent {
 namespace {
 
 using Content = ContentFolder::Content;
-using testing::IsEmpty;
 
 class ContentFolderTest : public testing::Test {
 protected:
