@@ -84,8 +84,7 @@ std::vector<BindMount> container_mounts(const LaunchOrder& order, const std::vec
     for (const proto::DesiredData& entry : data) {
         const auto path = order.data_paths.find(entry.reference.name);
         if (path != order.data_paths.end()) {
-            add_if_there(mounts, path->second,
-                         entry.reference.mode == proto::DataMode::mount && !entry.reference.overwrite);
+            add_if_there(mounts, path->second, is_read_only(order, entry.reference));
         }
     }
     return mounts;

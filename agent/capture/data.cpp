@@ -53,18 +53,6 @@ DataReferences::DataReferences(asio::thread_pool& pool, std::shared_ptr<Coordina
                                DataSettings settings)
     : pool_(pool), coordinator_(std::move(coordinator)), cache_(cache), settings_(std::move(settings)) {}
 
-std::vector<std::string> DataReferences::read_only_paths(const std::vector<DesiredData>& data,
-                                                         const std::map<std::string, std::string>& prepared) {
-    std::vector<std::string> paths;
-    for (const DesiredData& entry : data) {
-        const auto path = prepared.find(entry.reference.name);
-        if (entry.reference.mode == DataMode::mount && path != prepared.end()) {
-            paths.push_back(path->second);
-        }
-    }
-    return paths;
-}
-
 bool DataReferences::sees(const DesiredData& data) const {
     return data.shared || (!settings_.host_id.empty() && settings_.host_id == settings_.coordinator_host_id);
 }

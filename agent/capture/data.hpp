@@ -47,10 +47,6 @@ public:
     /// Sends back what the script wrote for references of mode upload.
     asio::awaitable<Result<void>> finish(CancelToken cancel);
 
-    /// Of the paths that prepare() gave, those that a run is only to read: its mounts.
-    static std::vector<std::string> read_only_paths(const std::vector<proto::DesiredData>& data,
-                                                    const std::map<std::string, std::string>& prepared);
-
 private:
     asio::awaitable<Result<fs::path>> provide(proto::DesiredData data, CancelToken cancel);
     asio::awaitable<Result<fs::path>> mount(proto::DesiredData data, std::string path, CancelToken cancel);

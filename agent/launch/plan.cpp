@@ -119,7 +119,7 @@ void protect_shared(const LaunchOrder& order, ShimJob& job) {
     }
     for (const proto::DataReference& reference : order.definition.data) {
         const auto path = order.data_paths.find(reference.name);
-        if (reference.mode != proto::DataMode::mount || reference.overwrite || path == order.data_paths.end()) {
+        if (path == order.data_paths.end() || !is_read_only(order, reference)) {
             continue;
         }
         const bool holds_the_run = is_below(order.run_dir, path->second) || is_below(order.work_dir, path->second);
@@ -130,6 +130,13 @@ void protect_shared(const LaunchOrder& order, ShimJob& job) {
 }
 
 } // namespace
+
+bool is_read_only(const LaunchOrder& order, const proto::DataReference& reference) {
+    const auto path = order.data_paths.find(reference.name);
+    // what is below the run's folder was fetched, and may share its files with other runs' copies
+    const bool fetched = path != order.data_paths.end() && is_below(path->second, order.run_dir);
+    return reference.mode == proto::DataMode::mount && (!reference.overwrite || fetched);
+}
 
 Result<LaunchPlan> plan_launch(const LaunchOrder& order) {
     if (auto checked = check(order); !checked) {

@@ -62,6 +62,10 @@ Result<LaunchPlan> plan_launch(const LaunchOrder& order);
 /// task that others connect to.
 int ports_of(const proto::RunDefinition& definition, int node_index);
 
+/// Whether the run may only read what a data reference gives it: a mount that does not say `overwrite`, or whose files
+/// are not the datastore's own.
+bool is_read_only(const LaunchOrder& order, const proto::DataReference& reference);
+
 /// Writes the rank file, the host file and `job_file`; makes the folders of logs and facts.
 Result<void> write_plan(const LaunchPlan& plan, const fs::path& job_file);
 

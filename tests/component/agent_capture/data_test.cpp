@@ -658,18 +658,6 @@ TEST_F(DataTest, ALinkInThePlaceOfAFileIsNotWrittenThrough) {
     }
 }
 
-TEST_F(DataTest, MountsAreToBeReadOnly) {
-    refer(DataMode::mount, "digits");
-    const std::vector<proto::DesiredData> one = settings.data;
-    auto two = one;
-    two.push_back(one[0]);
-    two[1].reference.name = "down";
-    two[1].reference.mode = DataMode::download;
-
-    EXPECT_THAT(DataReferences::read_only_paths(two, {{"ref", "/m"}, {"down", "/d"}}), ElementsAre("/m"));
-    EXPECT_THAT(DataReferences::read_only_paths(two, {}), IsEmpty());
-}
-
 // ---- what goes back -------------------------------------------------------------------------------------------------
 
 TEST_F(DataTest, WhatWasWrittenForAnUploadIsSentBackAtTheEnd) {

@@ -372,6 +372,41 @@ TEST(HostAlias, GoesBothWays) {
     EXPECT_EQ(node_of_alias("linarite-w99999999999"), -1);
 }
 
+TEST(SharedThings, ARunHasItsOwnViewOfItsEnvironmentAndOnlyReadsItsMounts) {
+    auto order = single();
+    order.environment_folder = "/envs/e1";
+    proto::DataReference digits{.name = "digits", .datastore = "d"};
+    order.definition.data = {digits};
+
+    const auto plan = plan_launch(order);
+
+    ASSERT_TRUE(plan) << plan.error().detail();
+    EXPECT_THAT(plan->job.views, ElementsAre(View{"/envs/e1", "/work/run_1/changes"}));
+    EXPECT_THAT(plan->job.read_only, ElementsAre("/data/digits"));
+}
+
+TEST(SharedThings, AMountThatSaysOverwriteMayBeWrittenToUnlessItWasFetched) {
+    auto order = single();
+    order.definition.data = {proto::DataReference{.name = "digits", .datastore = "d", .overwrite = true}};
+    EXPECT_TRUE(plan_launch(order)->job.read_only.empty());
+
+    order.data_paths["digits"] = "/work/run_1/data/digits";
+    EXPECT_THAT(plan_launch(order)->job.read_only, ElementsAre("/work/run_1/data/digits"));
+}
+
+TEST(SharedThings, WhatHoldsTheRunStaysAsItIsAndSoDoesAContainer) {
+    auto order = single();
+    order.definition.data = {proto::DataReference{.name = "digits", .datastore = "d"}};
+    order.data_paths["digits"] = "/work";
+    EXPECT_TRUE(plan_launch(order)->job.read_only.empty());
+
+    order.data_paths["digits"] = "/data/digits";
+    order.environment_folder = "/envs/e1";
+    order.contained = true; // the engine's mounts
+    EXPECT_TRUE(plan_launch(order)->job.read_only.empty());
+    EXPECT_TRUE(plan_launch(order)->job.views.empty());
+}
+
 TEST(DaemonCommand, OpenMpisOwnIsLetThrough) {
     // as Open MPI 4.1.4 and 5.0 give it to their launch agents
     EXPECT_TRUE(check_daemon_command(

@@ -110,7 +110,7 @@ TEST_F(RegistryTest, HashesMoveWithTheirDatastoreAndGoWithTheLastOne) {
 
 TEST(FileHashesMigration, AHistoryOfBeforeGetsAnEmptyTableAndKeepsItsDatastores) {
     SQLite::Database db(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
-    ASSERT_TRUE(migrate_up_to(db, history_schema(), 3));
+    ASSERT_TRUE(migrate_up_to(db, history_schema(), 4));
     db.exec("INSERT INTO datastores (name, path, shared, is_default, created) VALUES ('d', '/d', 0, 1, 0)");
 
     ASSERT_TRUE(migrate(db));
