@@ -20,8 +20,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
-#include <set>
 #include <fcntl.h>
+#include <set>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -156,31 +156,15 @@ Result<void> publish(const fs::path& folder, const Plan& plan, const Built& buil
     return write_file_durably(environments::marker_of(folder), proto::print_json_pretty(marker) + "\n", 0444);
 }
 
-// While an environment is compiled: nobody removes it, and nobody else compiles it.
-struct CompileLocks {
-    UniqueFd environment;
-    UniqueFd compiler;
-};
-
-UniqueFd try_lock(const fs::path& path, int how) {
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-    if (!fd || ::flock(fd.get(), how | LOCK_NB) != 0) {
+// Keeps others from compiling the environment, too; nothing if it was done before, or somebody does it now. Nobody is
+// kept from removing it: then there is nothing more to compile.
+UniqueFd hold_for_compiling(const fs::path& folder) {
+    const std::string lock = folder.string() + ".bytecode.lock";
+    UniqueFd fd(lacks_bytecode(folder) ? ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1);
+    if (!fd || ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
         return {};
     }
     return fd;
-}
-
-// Nothing if it was done before, or somebody builds, removes or compiles it now.
-std::optional<CompileLocks> hold_for_compiling(const fs::path& folder) {
-    if (!lacks_bytecode(folder)) {
-        return std::nullopt;
-    }
-    CompileLocks locks{try_lock(folder.string() + ".lock", LOCK_SH),
-                       try_lock(folder.string() + ".bytecode.lock", LOCK_EX)};
-    if (!locks.environment || !locks.compiler) {
-        return std::nullopt;
-    }
-    return locks;
 }
 
 // One build and those who wait for it.
@@ -343,9 +327,8 @@ struct EnvironmentCache::State {
     // What is ready, in use by `user` from then on. Nothing of it is kept in memory: others may have removed it.
     static asio::awaitable<Result<std::optional<PreparedEnvironment>>> find(std::shared_ptr<State> self, Plan plan,
                                                                             fs::path user) {
-        auto there = co_await on_pool(self->node.pool(), [at = self->folder(plan.key), plan, user] {
-            return look_up(at, plan, user);
-        });
+        auto there = co_await on_pool(self->node.pool(),
+                                      [at = self->folder(plan.key), plan, user] { return look_up(at, plan, user); });
         if (there && *there && self->seen.insert(plan.key).second) {
             compile_later(self, plan); // an agent that was killed may have left it undone
         }
@@ -364,10 +347,11 @@ struct EnvironmentCache::State {
         while (!self->to_compile.empty() && !self->stopping.cancelled()) {
             const Plan& plan = self->to_compile.front();
             const fs::path at = self->folder(plan.key);
-            const auto locks = co_await on_pool(self->node.pool(), [at] { return hold_for_compiling(at); });
-            if (locks) {
+            const UniqueFd lock = co_await on_pool(self->node.pool(), [at] { return hold_for_compiling(at); });
+            if (lock) {
                 const ToolRunner runner = stands_on_image(plan) ? plan.image->run : ToolRunner();
-                co_await compile_bytecode(self->node, at, runner, locks->environment.get(), self->stopping);
+                co_await compile_bytecode(self->node, at, runner, lock.get(), self->stopping);
+                self->room.tidy(); // it takes more now
             }
             self->to_compile.pop_front();
         }
