@@ -34,7 +34,7 @@ def bench_images():
 def measure(engine, folder):
     job = f"{folder}/job.runconfig"
     with open(job, "w") as file:
-        json.dump({"command": ["/bin/true"], "target": "cpu-cluster"}, file)
+        json.dump({"script": None, "command": ["/bin/true"], "target": "cpu-cluster"}, file)
     cluster = Cluster(nodes=1)
     cluster.env["DOCKER_HOST"] = engine.url
     cluster.start()

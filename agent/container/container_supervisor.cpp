@@ -14,7 +14,7 @@ namespace linarite::agent {
 namespace {
 
 constexpr Millis between_looks{1'000};     // at a run whose engine is away
-constexpr Millis between_glances{100};     // at one whose process is not to be seen yet
+constexpr Millis between_glances{20};      // at one whose process is not to be seen yet
 constexpr Millis shim_patience{3'000};     // what the supervisor has after the grace, before its container is killed
 constexpr Millis engine_patience{120'000}; // for an engine to come back and say how a container ended
 constexpr std::size_t kept_output = 2'048;
@@ -25,17 +25,18 @@ asio::awaitable<void> pause(Millis span) {
     co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-/// The container's first process. The group of every process in a container has its id in its name, so that the handle
-/// can't be of another process that got the number since; where engines make no groups (rootless ones), it is the tag
-/// in its environment that says so.
+/// The container's first process, once it has begun. The tag in its environment says that it has: before that it is the
+/// engine's own, which becomes ours, and whose handle tells an end when its other threads do. Where the environment
+/// can't be read it is the group of the container's processes, with its id in its name, by which the handle can't be of
+/// another process that got the number since.
 UniqueFd open_first_process(const ContainerFacts& facts, const std::string& tag) {
     UniqueFd process = facts.pid > 0 ? open_process(facts.pid) : UniqueFd();
     const fs::path folder = "/proc/" + std::to_string(facts.pid);
     const auto groups = read_file(folder / "cgroup");
     const auto variables = read_file(folder / "environ");
     const bool by_group = groups && !facts.id.empty() && groups->find(facts.id) != std::string::npos;
-    const bool by_tag = variables && variables->find(tag) != std::string::npos;
-    return by_group || by_tag ? std::move(process) : UniqueFd();
+    const bool ours = variables ? variables->find(tag) != std::string::npos : by_group;
+    return ours ? std::move(process) : UniqueFd();
 }
 
 /// Kills the container if it is there after `after`.
@@ -176,14 +177,19 @@ asio::awaitable<Result<ExitFact>> ContainerSupervisor::without_fact() {
     if (!facts) {
         co_return facts.error().within("find out how the run's container ended");
     }
+    if (facts->running) {
+        // its supervisor is gone: nobody looks after what runs there, or the engine has not seen its end yet
+        co_await engine_->kill(name_, "KILL");
+        const auto code = co_await engine_->wait(name_);
+        const auto after = co_await engine_->inspect(name_);
+        facts = after ? after : facts;
+        facts->exit_code = code ? *code : facts->exit_code;
+    }
     spdlog::warn("a run's container has no supervisor any more: container={} status={} exit_code={}", name_,
                  facts->status, facts->exit_code);
     std::vector<std::string> lines;
     auto* const into = &lines; // awaited here
     co_await engine_->read_output(name_, false, [into](std::string line) { into->push_back(std::move(line)); }, {});
-    if (facts->running) {
-        co_await engine_->kill(name_, "KILL"); // its supervisor is gone: nobody looks after what runs there
-    }
     remove_container();
     if (facts->out_of_memory && facts->exit_code == 128 + SIGKILL) {
         co_return killed_for_memory();

@@ -282,6 +282,16 @@ asio::awaitable<Result<void>> Engine::kill(std::string name, std::string signal)
 }
 
 asio::awaitable<Result<void>> Engine::remove(std::string name) {
+    auto done = co_await remove_once(name);
+    if (!done && done.error().code() != Errc::unavailable) {
+        // Podman can't remove one that is about to end, and Docker says so of one that somebody else removes
+        co_await wait(name);
+        done = co_await remove_once(name);
+    }
+    co_return done;
+}
+
+asio::awaitable<Result<void>> Engine::remove_once(std::string name) {
     EngineRequest request;
     request.method = "DELETE";
     request.target = "/containers/" + client::encode_part(name) + "?force=1&v=1";

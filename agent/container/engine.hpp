@@ -80,6 +80,7 @@ private:
     asio::awaitable<Result<EngineAnswer>> call(EngineRequest request, PieceSink sink = {}, CancelToken cancel = {});
     asio::awaitable<Result<nlohmann::json>> ask(EngineRequest request); // the document that is answered
     asio::awaitable<Result<void>> command(EngineRequest request);
+    asio::awaitable<Result<void>> remove_once(std::string name);
 
     asio::any_io_executor executor_;
     fs::path socket_;
