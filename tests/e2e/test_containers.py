@@ -502,7 +502,10 @@ def test_files_of_a_run_in_a_container_are_its_agents(cluster_of_nobody, cluster
 
 
 def test_packages_are_installed_for_the_python_of_the_image_once(cluster, engine, project):
-    folder = project("import os, sys, six; print('six', six.__version__, sys.prefix, os.path.exists('/etc/linarite-image'))")
+    folder = project(
+        "import os, sys, six; print('six', six.__version__, sys.prefix, os.path.exists('/etc/linarite-image'));"
+        "print('compiled', os.path.exists(six.__cached__))"  # what is mounted can't be added to
+    )
     flags = ["--image", IMAGE, "--pip", "six"]
 
     first = cluster.run(folder, "train.py", flags=flags, deadline=120)
@@ -516,6 +519,7 @@ def test_packages_are_installed_for_the_python_of_the_image_once(cluster, engine
         prefixes.append(line.split()[2])
         assert line.split()[3] == contained
     assert prefixes[0] == prefixes[1] != prefixes[2]
+    assert b"compiled True" in cluster.driver_log(first["run_id"])
     assert b"+ six==" in cluster.file(first["run_id"], "azureml-logs/20_image_build_log.txt")
     assert b"+ six==" not in cluster.file(second["run_id"], "azureml-logs/20_image_build_log.txt")
     lock = cluster.file(second["run_id"], "azureml-logs/environment_lock.txt").decode()
