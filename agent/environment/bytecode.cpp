@@ -10,7 +10,7 @@ namespace linarite::agent {
 
 namespace {
 
-// It ends by itself when the agent is killed; in a container its parent is never another one.
+// It ends by itself when the agent is killed.
 constexpr const char* script = R"(
 import compileall, os, sys, sysconfig
 try:
@@ -40,8 +40,7 @@ bool lacks_bytecode(const fs::path& environment) {
     return !fs::exists(marker_of(environment), ec);
 }
 
-asio::awaitable<void> compile_bytecode(Node& node, fs::path environment, ToolRunner runner, int lock_fd,
-                                       CancelToken cancel) {
+asio::awaitable<void> compile_bytecode(Node& node, fs::path environment, int lock_fd, CancelToken cancel) {
     ProcessOrder order;
     order.arguments = {(environment / "bin" / "python").string(), "-I", "-c", script};
     order.variables = installer_variables();
@@ -51,10 +50,8 @@ asio::awaitable<void> compile_bytecode(Node& node, fs::path environment, ToolRun
     order.keep_fd = lock_fd;
     const auto begun = std::chrono::steady_clock::now();
     auto words = std::make_shared<std::string>();
-    const auto ended = runner ? co_await runner(
-                                    order, [words](std::string_view line) { *words = line; }, cancel)
-                              : co_await run_process(
-                                    order, [words](std::string_view line) { *words = line; }, cancel);
+    const auto ended = co_await run_process(
+        order, [words](std::string_view line) { *words = line; }, cancel);
     if (!ended || !ended->ok()) {
         if (!cancel.cancelled()) {
             spdlog::warn("environment={} compiled=false words={}", environment.filename().string().substr(0, 12),

@@ -288,8 +288,8 @@ struct EnvironmentCache::State {
     std::unique_ptr<Provider> pip;
     std::unique_ptr<Provider> conda;
     std::map<std::string, std::shared_ptr<Flight>> flights;
-    std::set<std::string> seen;  // keys of what was found built, for the first time
-    std::deque<Plan> to_compile; // what is built but not compiled; the first one is being worked on
+    std::set<std::string> seen;      // keys of what was found built, for the first time
+    std::deque<fs::path> to_compile; // what is built but not compiled; the first one is being worked on
     CancelToken stopping;
 
     asio::awaitable<Result<ProviderChoice>> choose(const proto::PythonEnvironment& python, const ImageBase* image) {
@@ -335,9 +335,12 @@ struct EnvironmentCache::State {
         co_return there;
     }
 
-    // One environment after the other.
+    // One environment after the other. Those on images have it from the beginning (image_tools.cpp).
     static void compile_later(const std::shared_ptr<State>& self, const Plan& plan) {
-        self->to_compile.push_back(plan);
+        if (stands_on_image(plan)) {
+            return;
+        }
+        self->to_compile.push_back(self->folder(plan.key));
         if (self->to_compile.size() == 1) {
             asio::co_spawn(self->executor, compile_all(self), asio::detached);
         }
@@ -345,12 +348,10 @@ struct EnvironmentCache::State {
 
     static asio::awaitable<void> compile_all(std::shared_ptr<State> self) {
         while (!self->to_compile.empty() && !self->stopping.cancelled()) {
-            const Plan& plan = self->to_compile.front();
-            const fs::path at = self->folder(plan.key);
+            const fs::path at = self->to_compile.front();
             const UniqueFd lock = co_await on_pool(self->node.pool(), [at] { return hold_for_compiling(at); });
             if (lock) {
-                const ToolRunner runner = stands_on_image(plan) ? plan.image->run : ToolRunner();
-                co_await compile_bytecode(self->node, at, runner, lock.get(), self->stopping);
+                co_await compile_bytecode(self->node, at, lock.get(), self->stopping);
                 self->room.tidy(); // it takes more now
             }
             self->to_compile.pop_front();
