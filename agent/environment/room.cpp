@@ -105,8 +105,8 @@ asio::awaitable<void> Room::make_before_build(LogSink log) {
     }
 }
 
-asio::awaitable<Result<Built>> Room::build(std::function<asio::awaitable<Result<Built>>()> attempt,
-                                                 LogSink log, CancelToken cancel) {
+asio::awaitable<Result<Built>> Room::build(std::function<asio::awaitable<Result<Built>>()> attempt, LogSink log,
+                                           CancelToken cancel) {
     const auto state = state_;
     auto built = co_await attempt();
     for (const bool packages : {false, true}) {

@@ -30,8 +30,8 @@ public:
     /// Builds by `attempt`. If the disk is full, idle environments are removed and it is tried again, and once more
     /// after removing the package caches if nobody else uses them; a step that frees nothing is no reason to try.
     /// no_space says which file system is full, how much is free and what holds the rest.
-    asio::awaitable<Result<Built>> build(std::function<asio::awaitable<Result<Built>>()> attempt,
-                                               LogSink log, CancelToken cancel);
+    asio::awaitable<Result<Built>> build(std::function<asio::awaitable<Result<Built>>()> attempt, LogSink log,
+                                         CancelToken cancel);
 
 private:
     struct State;
