@@ -526,6 +526,23 @@ def test_packages_are_installed_for_the_python_of_the_image_once(cluster, engine
     assert "six==1." in lock and "# digest sha256:" in lock
 
 
+def test_a_conda_environment_goes_into_an_image_with_its_own_python(cluster, project, job_file, tmp_path):
+    channel = tmp_path / "channel"
+    subprocess.run([ROOT / "tests/support/make_conda_channel", channel, "--python", "/usr/bin/python3"], check=True)
+    conda = {"channels": [channel.as_uri()], "dependencies": ["python", "lin-greet"]}
+    job = job_file(environment={"python": {"condaDependencies": conda}, "docker": {"enabled": True, "baseImage": IMAGE}})
+    script = "import lin_greet, os, sys; print(lin_greet.greeting, sys.prefix, os.path.exists('/etc/linarite-image'))"
+
+    run = cluster.run(project(script), flags=["--job", job], deadline=120)
+
+    assert run["status"] == "Completed", run
+    greetings = next(line for line in cluster.driver_log(run["run_id"]).decode().splitlines() if "greetings" in line)
+    assert "/envs/" in greetings and greetings.endswith("True")
+    log = cluster.file(run["run_id"], "azureml-logs/20_image_build_log.txt").decode()
+    assert "conda (rattler, which this agent installs for itself): the run names channel" in log
+    assert "lin-hello 1.1 py_0 sha256:" in cluster.file(run["run_id"], "azureml-logs/environment_lock.txt").decode()
+
+
 def test_packages_that_cannot_be_had_in_an_image_fail_the_run_in_the_solvers_words(cluster, engine, project):
     run = cluster.run(project("pass"), "train.py", flags=["--image", IMAGE, "--pip", "six==99.0"], deadline=60)
 
