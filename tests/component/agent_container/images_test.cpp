@@ -15,7 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using test::FakeEngine;
 using testing::Contains;
-using testing::Each;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -43,7 +42,7 @@ protected:
             return {200, "", {"{\"status\":\"sha256:ab\"}\n"}, false};
         }
         if (line.starts_with("GET /v1.41/containers/") && line.find("/logs") != std::string::npos) {
-            return {200, "", {std::string("\1\0\0\0\0\0\0\x18python=/usr/bin/python3\n", 33)}, false};
+            return {200, "", {std::string("\1\0\0\0\0\0\0\x18python=/usr/bin/python3\n", 32)}, false};
         }
         return {200, R"({"Id":"1","StatusCode":0})", {}, false};
     }
