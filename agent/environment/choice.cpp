@@ -22,7 +22,7 @@ ProviderChoice choose_provider(const proto::PythonEnvironment& python, const Nod
     const bool conda_packages = !python.conda_packages.empty();
     const bool packages = conda_packages || !python.pip_packages.empty();
     const bool other_python = !node.python_fits && !is_sdk_default_python(python.python_version);
-    const ProviderChoice without_conda{packages ? ProviderKind::pip : ProviderKind::plain, ""};
+    ProviderChoice without_conda{packages ? ProviderKind::pip : ProviderKind::plain, ""};
     if (!packages && !other_python) {
         return without_conda;
     }

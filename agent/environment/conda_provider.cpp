@@ -147,7 +147,7 @@ private:
         if (session_.node().settings().offline) {
             call.arguments.emplace_back("--offline");
         }
-        const auto wanted = specs(std::move(python));
+        const auto wanted = specs(python);
         call.arguments.insert(call.arguments.end(), wanted.begin(), wanted.end());
         call.variables = installer_variables();
         call.variables["CONDA_PKGS_DIRS"] = (packages() / "pkgs").string();
