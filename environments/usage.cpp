@@ -25,13 +25,16 @@ void walk(const fs::path& folder, const std::atomic<bool>& stop, const std::func
     if (!tree) {
         return;
     }
-    while (!stop) {
+    // read at least once: glibc's fts_close forgets the root of a tree that was never read
+    do {
         FTSENT* entry = ::fts_read(tree.get()); // NOLINT(concurrency-mt-unsafe): a tree of its own
         if (entry == nullptr) {
             return;
         }
-        each(*entry);
-    }
+        if (!stop) {
+            each(*entry);
+        }
+    } while (!stop);
 }
 
 bool has_facts(const FTSENT& entry) {
