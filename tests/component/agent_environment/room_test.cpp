@@ -79,7 +79,7 @@ protected:
         return text ? static_cast<std::size_t>(std::count(text->begin(), text->end(), '\n')) : 0;
     }
     [[nodiscard]] fs::path run_folder(const std::string& run) const {
-        const fs::path folder = scratch.root() / "agent" / "work" / run;
+        fs::path folder = scratch.root() / "agent" / "work" / run;
         fs::create_directories(folder);
         return folder;
     }
