@@ -10,16 +10,12 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 
 TEST(CondaFailure, IsTheReasonWithoutTheProgress) {
-    const std::string words =
-        conda_failure_words({"Collecting package metadata (repodata.json): ...working... done", "",
-                             "PackagesNotFoundError: The following packages are not available "
-                             "from current channels:",
-                             "", "  - nosuch"});
-    EXPECT_EQ(words, "PackagesNotFoundError: The following packages are not available from current channels:\n"
-                     "  - nosuch");
+    const std::string reason = "PackagesNotFoundError: The following packages are not available from current channels:";
+    const std::string words = conda_failure_words(
+        {"Collecting package metadata (repodata.json): ...working... done", "", reason, "", "  - nosuch"});
+    EXPECT_EQ(words, reason + "\n  - nosuch");
     EXPECT_TRUE(is_unsatisfiable(words));
 }
 

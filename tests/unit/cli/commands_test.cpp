@@ -102,7 +102,7 @@ TEST_F(EnvironmentLineTest, EnvironmentsAreListedAndPrunedWithoutACoordinator) {
     EXPECT_THAT(err_, HasSubstr("no environments are kept here"));
     const std::string key(64, 'a');
     for (const std::string cache : {"data/envs", "data/agent-big/envs"}) {
-        folder_.write(cache + "/" + key + "/.linarite-ready.json",
+        folder_.write((std::filesystem::path(cache) / key / ".linarite-ready.json").string(),
                       R"({"provider": "pip", "python": "3.11.2", "requirements": ["a", "b", "c", "d"]})");
     }
 

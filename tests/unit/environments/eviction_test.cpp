@@ -35,12 +35,12 @@ class EvictionTest : public testing::Test {
 protected:
     /// An environment of so many MiB that was used last at minute `minute`.
     fs::path make(char digit, std::size_t mib, int minute) const {
-        const fs::path folder = cache / key_of(digit);
+        fs::path folder = cache / key_of(digit);
         EXPECT_TRUE(make_folders(folder / "lib"));
         EXPECT_TRUE(replace_file(folder / "lib" / "content", std::string(mib * mebi, digit)));
         EXPECT_TRUE(
             replace_file(marker_of(folder), R"({"provider": "pip", "python": "3.11.2", "requirements": ["six"]})"));
-        const timespec at{minute * 60, 0};
+        const timespec at{std::int64_t{minute} * 60, 0};
         const std::array<timespec, 2> times{at, at};
         EXPECT_EQ(::utimensat(AT_FDCWD, marker_of(folder).c_str(), times.data(), 0), 0);
         return folder;
@@ -50,7 +50,7 @@ protected:
         EXPECT_TRUE(replace_file(cache / ".uv-cache" / "wheel", std::string(mib * mebi, 'w')));
     }
     fs::path run_folder(const std::string& run) const {
-        const fs::path folder = scratch.root() / "agent-a" / "work" / run;
+        fs::path folder = scratch.root() / "agent-a" / "work" / run;
         EXPECT_TRUE(make_folders(folder));
         return folder;
     }
