@@ -41,8 +41,10 @@ ContainerSpec make_spec(const Image& image, const std::string& user, const std::
     spec.labels = labels;
     spec.mounts = {{order.folder, false}};
     spec.variables["HOME"] = "/tmp";
-    // runs see the environment read-only: without it each of them would compile all that it imports
-    spec.variables["UV_COMPILE_BYTECODE"] = "1";
+    // runs see the environment read-only: without it each of them would compile all that it imports; uv can't for 3.6
+    if (image.python_version >= PythonVersion{3, 7, 0}) {
+        spec.variables["UV_COMPILE_BYTECODE"] = "1";
+    }
     for (const auto& [name, value] : order.variables) {
         if (!is_for_installer(name)) {
             continue;

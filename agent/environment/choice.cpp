@@ -5,7 +5,8 @@
 namespace linarite::agent {
 
 bool is_sdk_default_python(const std::string& version) {
-    return version.empty() || version == "3.8.13" || version == "3.6.2"; // azureml-core 1.4x to 1.6x, and before
+    // of azureml-core 1.61, of those from 1.4x on, and of those before
+    return version.empty() || version == "3.10.18" || version == "3.8.13" || version == "3.6.2";
 }
 
 bool is_own_channel(const std::string& channel) {

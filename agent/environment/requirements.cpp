@@ -163,6 +163,14 @@ bool reads_files(std::string_view line) {
                        [&](std::string_view option) { return line.starts_with(option); });
 }
 
+// The SDK writes PyPI's old address into every environment. It is the default index anyway, and a node that has been
+// given another one may not reach it.
+bool is_sdk_index_option(std::string_view line) {
+    return line == "--find-links https://pypi.python.org/simple/index.html" ||
+           line == "--find-links https://pypi.python.org/simple" ||
+           line == "--extra-index-url https://pypi.python.org/simple";
+}
+
 std::string normalise_line(const std::string& line) {
     if (line.starts_with("-") || line.find("://") != std::string::npos || line.find('@') != std::string::npos) {
         return trimmed(line); // addresses and options: every letter counts
@@ -184,6 +192,9 @@ Result<Requirements> to_requirements(const std::vector<std::string>& conda, cons
     for (const std::string& raw : pip) {
         const std::string line = trimmed(raw);
         if (line.empty() || line.front() == '#') {
+            continue;
+        }
+        if (is_sdk_index_option(line)) {
             continue;
         }
         if (line.find('\n') != std::string::npos || reads_files(line)) {

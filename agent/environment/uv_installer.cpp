@@ -82,10 +82,14 @@ asio::awaitable<Result<void>> UvInstaller::install(std::vector<std::string> requ
         session_.step("the package index can't be reached: trying with the packages that this node has kept");
         variables_["UV_OFFLINE"] = "1";
         auto offline = co_await uv(command);
+        variables_.erase("UV_OFFLINE");
         if (offline) {
             installed = std::move(offline);
+        } else if (offline.error().code() != Errc::unavailable) {
+            installed =
+                Error(offline.error().code() == Errc::invalid_argument ? Errc::unavailable : offline.error().code(),
+                      installed.error().detail() + "; and with what this node has kept: " + offline.error().detail());
         }
-        variables_.erase("UV_OFFLINE");
     }
     const auto rewritten =
         co_await on_pool(pool, [list, text] { return replace_file(list, without_credentials(text)); });

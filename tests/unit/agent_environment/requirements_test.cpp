@@ -66,6 +66,14 @@ TEST(Requirements, PipLinesStayAsTheyAre) {
         ElementsAre("Foo[bar]>=1; python_version < '3.9'", "--extra-index-url https://x/simple"));
 }
 
+TEST(Requirements, TheIndexThatTheSdkPutsInIsNobodysWish) {
+    const auto requirements = to_requirements({}, {"--find-links https://pypi.python.org/simple/index.html",
+                                                   "--extra-index-url https://pypi.python.org/simple",
+                                                   "--extra-index-url https://ours/simple", "six"});
+    ASSERT_TRUE(requirements);
+    EXPECT_EQ(requirements->lines, (std::vector<std::string>{"--extra-index-url https://ours/simple", "six"}));
+}
+
 TEST(Requirements, LinesThatReadOtherFilesAreRefused) {
     for (const char* line : {"-r other.txt", "--requirement=x", "-c /etc/passwd", "-e ."}) {
         const auto got = to_requirements({}, {line});
