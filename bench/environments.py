@@ -123,5 +123,5 @@ def bench_environments():
     bench_import()
     bench_build()
     note("environments", "The built environment's time is that of a run that builds it less that of one that finds it. "
-         "It holds two starts of uv more than the bare one (the list of what was installed), and the fsync that lets the "
-         "environment be trusted after a power cut.")
+         "It holds pip, as environments of conda and of venv do, one start of uv more than the bare one (the list of what was "
+         "installed), and the fsync that lets the environment be trusted after a power cut.")
