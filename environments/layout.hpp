@@ -10,9 +10,12 @@ namespace linarite::environments {
 
 namespace fs = std::filesystem;
 
+/// Where uv keeps packages, and where conda's tools do.
+inline constexpr std::string_view uv_cache = ".uv-cache";
+inline constexpr std::string_view conda_packages = ".conda-pkgs";
 /// Folders beside the environments in which installers keep packages, for all environments of the cache. Whoever adds
 /// an installer with a folder of its own names it here: then it counts, and can be removed.
-inline constexpr std::array<std::string_view, 2> package_caches{".uv-cache", ".conda-pkgs"};
+inline constexpr std::array<std::string_view, 2> package_caches{uv_cache, conda_packages};
 
 /// An environment is in a folder of this name: 64 lower-case hex digits.
 bool is_key(std::string_view name);

@@ -1,6 +1,7 @@
 #include "agent/environment/build_session.hpp"
 
 #include "agent/environment/requirements.hpp"
+#include "agent/environment/room.hpp"
 #include "common/clock.hpp"
 
 #include <fmt/core.h>
@@ -13,24 +14,13 @@ namespace {
 
 constexpr std::size_t most_kept_lines = 10'000;
 
-bool says_no_space(const std::vector<std::string>& output) {
-    return std::any_of(output.begin(), output.end(), [](const std::string& line) {
-        return line.find("o space left on device") != std::string::npos ||
-               line.find("Disk quota exceeded") != std::string::npos;
-    });
-}
-
 } // namespace
 
 BuildSession::BuildSession(Node& node, BuildOrder order) : node_(node), order_(std::move(order)) {}
 
 void BuildSession::step(const std::string& what) const {
     const std::chrono::duration<double> since = std::chrono::steady_clock::now() - begun_;
-    log(fmt::format("[{:6.1f} s] {}", since.count(), what));
-}
-
-void BuildSession::log(const std::string& line) const {
-    order_.log(line);
+    order_.log(fmt::format("[{:6.1f} s] {}", since.count(), what));
 }
 
 asio::awaitable<Result<std::vector<std::string>>> BuildSession::run(ToolCall call) {
@@ -76,7 +66,7 @@ Error BuildSession::failure(const ProcessEnd& ended, const ToolCall& call,
                                             format_duration(Millis(node_.settings().build_limit)) +
                                             " and was ended; --env-build-limit sets how long it may take"};
     }
-    if (says_no_space(output)) {
+    if (std::ranges::any_of(output, says_no_space)) { // whatever the tool makes of it in the end
         return {Errc::no_space, call.explain(output, ended.exit_code).detail()};
     }
     if (ended.signal != 0) {

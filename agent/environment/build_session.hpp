@@ -22,7 +22,7 @@ struct ToolCall {
     std::function<Error(const std::vector<std::string>& output, int exit_code)> explain;
 };
 
-/// What the steps of one build share. Every line that goes into the log is without credentials.
+/// What the steps of one build share. What tools print goes into the log without credentials.
 class BuildSession {
 public:
     BuildSession(Node& node, BuildOrder order);
@@ -34,8 +34,6 @@ public:
 
     /// Logs a step, with the seconds since the beginning in front of it.
     void step(const std::string& what) const;
-    /// Logs a line as it is.
-    void log(const std::string& line) const;
     /// Runs a tool to its end and returns what it printed (the last 10,000 lines). invalid_argument: it failed, in its
     /// own words, or the environment's time is over; no_space: the disk is full; conflict: cancelled.
     asio::awaitable<Result<std::vector<std::string>>> run(ToolCall call);

@@ -10,8 +10,8 @@ namespace linarite::agent {
 /// by the processor's idle time alone. True if that was not done yet.
 bool lacks_bytecode(const fs::path& environment);
 
-/// Compiles what is in it; `lock_fd` is kept open by what does it, so that nobody
-/// else does it meanwhile. Whatever goes wrong is only logged: the environment does without.
+/// Compiles what is in it; `lock_fd` is kept open by what does it, so that nobody else does it meanwhile. Whatever goes
+/// wrong is only logged: the environment does without.
 asio::awaitable<void> compile_bytecode(Node& node, fs::path environment, int lock_fd, CancelToken cancel);
 
 } // namespace linarite::agent

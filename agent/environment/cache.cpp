@@ -129,20 +129,15 @@ void make_read_only(const fs::path& folder) {
     }
 }
 
-std::vector<std::string> public_lines(std::vector<std::string> lines) {
-    std::ranges::transform(lines, lines.begin(), without_credentials);
-    return lines;
-}
-
 Result<void> publish(const fs::path& folder, const Plan& plan, const Built& built) {
     make_read_only(folder);
     const proto::Json marker{{"key", plan.key},
                              {"provider", plan.provider},
                              {"python", built.python},
                              {"interpreter", plan.interpreter.path.string()},
-                             {"requirements", public_lines(plan.requirements)},
+                             {"requirements", without_credentials(plan.requirements)},
                              {"conda", plan.conda_specs},
-                             {"channels", public_lines(plan.channels)},
+                             {"channels", without_credentials(plan.channels)},
                              {"created", format_time(SystemClock().now())},
                              {"bytes", environments::bytes_on_disk(folder)},
                              {"variables", built.variables},
@@ -239,7 +234,8 @@ asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Room& room, Provi
         co_return made.error();
     }
     const auto lock = co_await lock_file(
-        folder.string() + ".lock", [log] { log("waiting for another build of the same environment"); }, flight->cancel);
+        environments::lock_of(folder.parent_path(), plan.key),
+        [log] { log("waiting for another build of the same environment"); }, flight->cancel);
     if (!lock) {
         co_return lock.error();
     }
@@ -390,11 +386,6 @@ EnvironmentCache::~EnvironmentCache() {
 
 void EnvironmentCache::tidy() {
     state_->room.tidy();
-}
-
-asio::awaitable<void> EnvironmentCache::warm_up() {
-    const auto state = state_;
-    co_await state->node.interpreters();
 }
 
 asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::prepare(proto::PythonEnvironment python,

@@ -27,8 +27,6 @@ public:
     /// (detail has the installer's own words); unavailable: not now.
     asio::awaitable<Result<PreparedEnvironment>> prepare(proto::PythonEnvironment python, EnvironmentBase base,
                                                          LogSink log, CancelToken cancel, fs::path user = {});
-    /// Looks for interpreters ahead of the first request.
-    asio::awaitable<void> warm_up();
     /// Brings the cache within its limits some time soon, and removes what was left half-built.
     void tidy();
 

@@ -11,7 +11,10 @@
 #include "async/async.hpp"
 #include "common/files.hpp"
 #include "common/hash.hpp"
+#include "environments/layout.hpp"
 #include "proto/json_reader.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
@@ -64,6 +67,10 @@ Error explain_failure(const std::string& words, bool unreachable, bool unsatisfi
     return {Errc::invalid_argument, "the conda environment can't be made: " + words};
 }
 
+fs::path packages_of(const BuildSession& session) {
+    return session.node().settings().environments / environments::conda_packages;
+}
+
 // One environment being made by one tool.
 class CondaBuild {
 public:
@@ -74,12 +81,10 @@ public:
         Result<void> first;
         for (std::size_t i = 0; i < pythons.size(); ++i) {
             unsatisfiable_ = false;
-            const auto cleared = co_await on_pool(session_.node().pool(), [folder = session_.folder()] {
+            co_await on_pool(session_.node().pool(), [folder = session_.folder()] {
                 std::error_code ec;
-                fs::remove_all(folder, ec); // of the attempt before
-                return 0;
+                return fs::remove_all(folder, ec); // of the attempt before
             });
-            static_cast<void>(cleared);
             auto made = tool_.name == "rattler" ? co_await by_rattler(pythons[i]) : co_await by_command(pythons[i]);
             if (made || !unsatisfiable_) {
                 co_return made;
@@ -101,7 +106,6 @@ private:
         out.insert(out.end(), asked.begin(), asked.end());
         return out;
     }
-    [[nodiscard]] fs::path packages() const { return session_.node().settings().environments / ".conda-pkgs"; }
 
     asio::awaitable<Result<void>> by_rattler(std::string python) {
         const auto own = installer_variables();
@@ -109,7 +113,7 @@ private:
         const Json order{{"prefix", session_.folder().string()},
                          {"channels", session_.plan().channels},
                          {"specs", specs(python)},
-                         {"cache", (packages() / "rattler").string()},
+                         {"cache", (packages_of(session_) / "rattler").string()},
                          {"alias", alias == own.end() ? "" : alias->second},
                          {"offline", session_.node().settings().offline}};
         const fs::path file = session_.folder().string() + ".order.json";
@@ -150,8 +154,9 @@ private:
         const auto wanted = specs(python);
         call.arguments.insert(call.arguments.end(), wanted.begin(), wanted.end());
         call.variables = installer_variables();
-        call.variables["CONDA_PKGS_DIRS"] = (packages() / "pkgs").string();
-        call.variables["MAMBA_ROOT_PREFIX"] = (packages() / "root").string(); // micromamba wants one, whatever it does
+        call.variables["CONDA_PKGS_DIRS"] = (packages_of(session_) / "pkgs").string();
+        call.variables["MAMBA_ROOT_PREFIX"] =
+            (packages_of(session_) / "root").string(); // micromamba wants one, whatever it does
         call.variables["CONDA_REPORT_ERRORS"] = "false";
         call.variables["CONDA_AUTO_UPDATE_CONDA"] = "false";
         call.variables["MAMBA_NO_BANNER"] = "1";
@@ -234,7 +239,8 @@ public:
         if (std::ranges::any_of(plan.conda_specs, [](const std::string& spec) { return spec.starts_with('-'); })) {
             co_return Error(Errc::invalid_argument, "a conda package's name can't begin with '-'");
         }
-        plan.reason = "environment: made by conda of channels " + joined(plan.channels) +
+        plan.reason = "environment: made by conda of channels " +
+                      fmt::format("{}", fmt::join(without_credentials(plan.channels), ", ")) +
                       (plan.requirements.empty() ? "" : ", with packages from the package index on top, by uv");
         plan.image = image;
         plan.key = sha256_hex("linarite environment 1\nconda\n" + platform_name() + "\n" +
@@ -280,14 +286,6 @@ public:
     }
 
 private:
-    static std::string joined(const std::vector<std::string>& words) {
-        std::string out;
-        for (const std::string& word : words) {
-            out += (out.empty() ? "" : ", ") + without_credentials(word);
-        }
-        return out;
-    }
-
     asio::awaitable<Result<CondaTool>> provide_tool(const BuildOrder& order) {
         auto found = co_await on_pool(node_.pool(), [name = node_.settings().conda] { return find_conda_tool(name); });
         if (!found) {
@@ -301,7 +299,7 @@ private:
 
     // One at a time: conda's tools share their cache of packages without a lock that all of them know.
     static asio::awaitable<Result<void>> make(BuildSession& session, CondaTool tool) {
-        const fs::path cache = session.node().settings().environments / ".conda-pkgs";
+        const fs::path cache = packages_of(session);
         if (auto there = make_folders(cache); !there) {
             co_return there.error();
         }

@@ -163,12 +163,22 @@ bool reads_files(std::string_view line) {
                        [&](std::string_view option) { return line.starts_with(option); });
 }
 
-// The SDK writes PyPI's old address into every environment. It is the default index anyway, and a node that has been
-// given another one may not reach it.
-bool is_sdk_index_option(std::string_view line) {
-    return line == "--find-links https://pypi.python.org/simple/index.html" ||
-           line == "--find-links https://pypi.python.org/simple" ||
-           line == "--extra-index-url https://pypi.python.org/simple";
+// The SDK writes the public index, by an old address, into every environment: as a page of wheels, which an index's
+// first page is not, and as another index. A node that has been given an index of its own may not reach it. This pair
+// is how it is told from what a user wrote; "" if it is not there.
+std::string sdk_index(const std::vector<std::string>& lines) {
+    static constexpr std::string_view links = "--find-links ";
+    static constexpr std::string_view page = "/index.html";
+    for (const std::string& line : lines) {
+        if (!line.starts_with(links) || !line.ends_with(page)) {
+            continue;
+        }
+        std::string index = line.substr(links.size(), line.size() - links.size() - page.size());
+        if (std::ranges::find(lines, "--extra-index-url " + index) != lines.end()) {
+            return index;
+        }
+    }
+    return "";
 }
 
 std::string normalise_line(const std::string& line) {
@@ -189,12 +199,14 @@ Result<Requirements> to_requirements(const std::vector<std::string>& conda, cons
     for (const std::string& line : conda) {
         add_conda(line, out);
     }
+    const std::string of_the_sdk = sdk_index(pip);
     for (const std::string& raw : pip) {
         const std::string line = trimmed(raw);
         if (line.empty() || line.front() == '#') {
             continue;
         }
-        if (is_sdk_index_option(line)) {
+        if (!of_the_sdk.empty() &&
+            (line == "--find-links " + of_the_sdk + "/index.html" || line == "--extra-index-url " + of_the_sdk)) {
             continue;
         }
         if (line.find('\n') != std::string::npos || reads_files(line)) {
@@ -236,6 +248,13 @@ std::string without_credentials(std::string text) {
         }
     }
     return text;
+}
+
+std::vector<std::string> without_credentials(std::vector<std::string> lines) {
+    for (std::string& line : lines) {
+        line = without_credentials(std::move(line));
+    }
+    return lines;
 }
 
 namespace {

@@ -27,6 +27,7 @@ std::string normalised_name(std::string_view name);
 
 /// The text without the user and the password of the addresses in it: "https://anna:pw@host/" is "https://****@host/".
 std::string without_credentials(std::string text);
+std::vector<std::string> without_credentials(std::vector<std::string> lines);
 
 /// One text for all lists that mean the same: order, blanks, repeats and the spelling of names do not matter.
 std::string normalise(const std::vector<std::string>& lines);

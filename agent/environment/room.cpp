@@ -155,12 +155,15 @@ std::string Room::describe_disk() const {
                        in_use, packages);
 }
 
-bool is_out_of_space(const Error& error) {
+bool says_no_space(std::string_view words) {
     static constexpr std::array<std::string_view, 6> signs{"No space left on device", "os error 28)",  "[Errno 28]",
                                                            "Disk quota exceeded",     "os error 122)", "[Errno 122]"};
-    return error.code() == Errc::no_space || std::ranges::any_of(signs, [&](std::string_view sign) {
-               return error.detail().find(sign) != std::string::npos;
-           });
+    return std::ranges::any_of(signs,
+                               [&](std::string_view sign) { return words.find(sign) != std::string_view::npos; });
+}
+
+bool is_out_of_space(const Error& error) {
+    return error.code() == Errc::no_space || says_no_space(error.detail());
 }
 
 Result<UniqueFd> hold_packages(const fs::path& cache) {

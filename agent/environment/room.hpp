@@ -41,6 +41,8 @@ private:
 };
 
 /// Whether these are the words of a full disk or quota, from us or from any tool.
+bool says_no_space(std::string_view words);
+/// Whether the error is one of those, or says so.
 bool is_out_of_space(const Error& error);
 
 /// Holds the package caches of the cache folder in their place (.packages.lock, shared): for a build. Blocks while one

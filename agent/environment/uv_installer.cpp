@@ -5,6 +5,7 @@
 #include "agent/environment/uv.hpp"
 #include "async/async.hpp"
 #include "common/files.hpp"
+#include "environments/layout.hpp"
 
 namespace linarite::agent {
 
@@ -53,7 +54,7 @@ asio::awaitable<void> UvInstaller::prepare() {
     }
     variables_["UV_PYTHON_DOWNLOADS"] = "never";
     variables_["UV_NO_PROGRESS"] = "1";
-    variables_["UV_CACHE_DIR"] = (settings.environments / ".uv-cache").string();
+    variables_["UV_CACHE_DIR"] = (settings.environments / environments::uv_cache).string();
     const bool links_are_safe = co_await on_pool(session_.node().pool(), [] { return hard_links_are_safe(); });
     variables_["UV_LINK_MODE"] = links_are_safe ? "hardlink" : "copy";
 }

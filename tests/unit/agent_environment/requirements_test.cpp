@@ -67,11 +67,16 @@ TEST(Requirements, PipLinesStayAsTheyAre) {
 }
 
 TEST(Requirements, TheIndexThatTheSdkPutsInIsNobodysWish) {
-    const auto requirements = to_requirements({}, {"--find-links https://pypi.python.org/simple/index.html",
-                                                   "--extra-index-url https://pypi.python.org/simple",
-                                                   "--extra-index-url https://ours/simple", "six"});
+    const auto requirements =
+        to_requirements({}, {"--find-links https://public/simple/index.html", "--extra-index-url https://public/simple",
+                             "--extra-index-url https://ours/simple", "six"});
     ASSERT_TRUE(requirements);
-    EXPECT_EQ(requirements->lines, (std::vector<std::string>{"--extra-index-url https://ours/simple", "six"}));
+    EXPECT_EQ(requirements->lines, (Lines{"--extra-index-url https://ours/simple", "six"}));
+}
+
+TEST(Requirements, AnIndexOrAPageOfWheelsAloneIsAWish) {
+    const Lines asked{"--extra-index-url https://ours/simple", "--find-links https://wheels/index.html", "six"};
+    EXPECT_EQ(to_requirements({}, asked)->lines, asked);
 }
 
 TEST(Requirements, LinesThatReadOtherFilesAreRefused) {
