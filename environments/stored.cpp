@@ -3,6 +3,8 @@
 #include "common/files.hpp"
 #include "proto/iso_time.hpp"
 
+#include <array>
+#include <ctime>
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -82,7 +84,11 @@ std::vector<Stored> list_stored(const fs::path& cache) {
 }
 
 void touch_marker(const fs::path& environment) {
-    ::utimensat(AT_FDCWD, marker_of(environment).c_str(), nullptr, 0);
+    // by our clock: the kernel's own times of files go by its ticks, some milliseconds, and uses may be closer than that
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const std::array<timespec, 2> times{now, now};
+    ::utimensat(AT_FDCWD, marker_of(environment).c_str(), times.data(), 0);
 }
 
 } // namespace linarite::environments
