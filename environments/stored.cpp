@@ -84,7 +84,8 @@ std::vector<Stored> list_stored(const fs::path& cache) {
 }
 
 void touch_marker(const fs::path& environment) {
-    // by our clock: the kernel's own times of files go by its ticks, some milliseconds, and uses may be closer than that
+    // by our clock: the kernel's own times of files go by its ticks, some milliseconds, and uses may be closer than
+    // that
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     const std::array<timespec, 2> times{now, now};
