@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))  # the cluster of processes is the one of the end-to-end tests
 
-from cluster import LINARITE, Cluster  # noqa: E402
+from cluster import LINARITE, Cluster, running  # noqa: E402
 from sdk import PYTHON, Sdk, Worker  # noqa: E402
 from wheelhouse import make_index  # noqa: E402
 
@@ -84,12 +84,8 @@ def cluster(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     variables = {"UV_DEFAULT_INDEX": index, "UV_NO_CONFIG": "1", "PIP_CONFIG_FILE": os.devnull, "HOME": str(home)}
     made = Cluster(nodes=2, slots=2, environment=variables)
-    try:
-        made.start()
+    with running(made):
         yield made
-        made.stop()
-    finally:
-        made.destroy()
 
 
 @pytest.fixture(scope="session")

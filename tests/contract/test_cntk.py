@@ -1,7 +1,7 @@
 """The old page's second example, for real: CNTK over two nodes in a custom image, which comes from a registry."""
 
 import pytest
-from cluster import Cluster, wait_until
+from cluster import Cluster, running, wait_until
 from cntk_parts import EXAMPLE, IN_IMAGE, VARIABLES, losses, make_cntk_image, require_cntk
 from engine import Engine, NoEngine, Registry
 from sdk import Sdk
@@ -69,11 +69,8 @@ def image(engine, tmp_path_factory):
 def nodes(engine, image):
     variables = VARIABLES | {"DOCKER_HOST": engine.url}
     cluster = Cluster(nodes=2, flags=["--image-map", f"{IMAGE}={image}"], environment=variables)
-    try:
-        yield cluster.start()
-        cluster.stop()
-    finally:
-        cluster.destroy()
+    with running(cluster):
+        yield cluster
 
 
 def test_the_distributed_example_trains_cntk_in_a_custom_image(nodes, engine, image, tmp_path):

@@ -1,6 +1,7 @@
 """The distributed example over hosts that share nothing but a network, submitted by the SDK on the coordinator's host."""
 
 import pytest
+from cluster import running
 from hosts import COORDINATOR, HostCluster, require_hosts
 from sdk import Sdk
 
@@ -59,11 +60,8 @@ PAGE = """
 @pytest.fixture
 def hosts():
     cluster = HostCluster(4, prefix="ct", packages=False)
-    try:
-        yield cluster.start()
-        cluster.stop()
-    finally:
-        cluster.destroy()
+    with running(cluster):
+        yield cluster
 
 
 def test_the_distributed_example_runs_over_four_hosts(hosts, tmp_path):

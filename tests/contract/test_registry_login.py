@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from cluster import Cluster
+from cluster import Cluster, running
 from engine import PASSWORD, Engine, NoEngine, Registry, make_image
 from sdk import PYTHON, Sdk, Worker
 
@@ -36,12 +36,8 @@ def private_cluster(private_registry, tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     variables = {"DOCKER_HOST": private_registry[0].url, "DOCKER_CONFIG": str(home), "HOME": str(home)}
     made = Cluster(nodes=1, environment=variables)
-    try:
-        made.start()
+    with running(made):
         yield made
-        made.stop()
-    finally:
-        made.destroy()
 
 
 @pytest.fixture

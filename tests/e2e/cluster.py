@@ -1,5 +1,6 @@
 """A whole cluster as processes, for the end-to-end tests: `linarite up` and everything that it starts."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -82,6 +83,17 @@ def write_project(folder, script, name="train.py", **more):
     for module, text in more.items():
         (folder / f"{module}.py").write_text(text)
     return folder
+
+
+@contextlib.contextmanager
+def running(cluster):
+    """Starts it; at the end it must stop in order, and whatever happens nothing of it is left."""
+    try:
+        cluster.start()
+        yield cluster
+        cluster.stop()
+    finally:
+        cluster.destroy()
 
 
 class Answer:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from cluster import LINARITE, Cluster, write_project
+from cluster import LINARITE, Cluster, running, write_project
 
 
 def pytest_configure(config):
@@ -18,12 +18,8 @@ def pytest_configure(config):
 def shared_cluster():
     """Two nodes with one slot each, for all tests that need nothing special. Nothing of it may be left at the end."""
     cluster = Cluster(nodes=2)
-    try:
-        cluster.start()
+    with running(cluster):
         yield cluster
-        cluster.stop()
-    finally:
-        cluster.destroy()
 
 
 @pytest.fixture

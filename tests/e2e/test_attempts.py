@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from cluster import wait_until
+from cluster import running, wait_until
 from hosts import HostCluster, require_hosts
 
 require_hosts()
@@ -27,12 +27,8 @@ open("outputs/done-" + os.environ["OMPI_COMM_WORLD_RANK"], "w").close()
 def three_hosts():
     flags = ["--lease", LEASE, "--lost-after", LOST_AFTER, "--stop-grace", 5]
     cluster = HostCluster(3, flags=flags, prefix="at")
-    try:
-        cluster.start()
+    with running(cluster):
         yield cluster
-        cluster.stop()
-    finally:
-        cluster.destroy()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from cluster import running
 from cntk_parts import EXAMPLE, VARIABLES, losses, require_cntk
 from hosts import HostCluster, require_hosts
 
@@ -17,12 +18,8 @@ def hosts():
     cluster = HostCluster(2, prefix="ck", packages=False)
     cluster.environment.pop("UV_INDEX_URL")
     cluster.environment.update(VARIABLES)
-    try:
-        cluster.start()
+    with running(cluster):
         yield cluster
-        cluster.stop()
-    finally:
-        cluster.destroy()
 
 
 def finish(cluster, run):

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cluster import ROOT, Cluster, is_alive, wait_until
+from cluster import ROOT, Cluster, is_alive, running, wait_until
 from engine import BARE_IMAGE, IMAGE, PASSWORD, Engine, NoEngine, Registry, make_image, make_image_folder
 from test_ordinary_user import become_nobody, readable
 from test_process_groups import GLOO, REDUCE
@@ -51,12 +51,8 @@ def bare_image(engine, image_tar):
 @pytest.fixture(scope="module")
 def two_nodes(engine):
     cluster = Cluster(nodes=2, flags=FLAGS, environment={"DOCKER_HOST": engine.url})
-    try:
-        cluster.start()
+    with running(cluster):
         yield cluster
-        cluster.stop()
-    finally:
-        cluster.destroy()
 
 
 @pytest.fixture

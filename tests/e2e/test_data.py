@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from cluster import wait_until
+from cluster import running, wait_until
 from hosts import HostCluster, require_hosts
 
 require_hosts()
@@ -88,12 +88,8 @@ def places(data):
 @pytest.fixture(scope="module")
 def shared_hosts():
     cluster = Datahosts(2, slots=2, prefix="dd", agent_flags=["--data-cache-size", "64m"], packages=False)
-    try:
-        cluster.start()
+    with running(cluster):
         yield cluster
-        cluster.stop()
-    finally:
-        cluster.destroy()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from cluster import ROOT, write_project
+from cluster import ROOT, running, write_project
 from hosts import DOCKER_ADDRESS, HostCluster, call, require_hosts
 
 require_hosts()
@@ -61,12 +61,8 @@ int main(int count, char** words) {
 @pytest.fixture(scope="module")
 def shared_hosts():
     cluster = HostCluster(4)
-    try:
-        cluster.start()
+    with running(cluster):
         yield cluster
-        cluster.stop()
-    finally:
-        cluster.destroy()
 
 
 @pytest.fixture

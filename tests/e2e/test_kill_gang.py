@@ -1,7 +1,7 @@
 """A short kill_gang (the seed is fixed, so that what fails here fails again), and a host that is gone for good."""
 
 import pytest
-from cluster import wait_until
+from cluster import running, wait_until
 from gang_kills import QUICK_DEEDS, Killer, make_work, start_cluster
 from hosts import require_hosts
 
@@ -11,11 +11,8 @@ require_hosts()
 @pytest.fixture
 def three_hosts():
     cluster = start_cluster()
-    try:
-        yield cluster.start()
-        cluster.stop()
-    finally:
-        cluster.destroy()
+    with running(cluster):
+        yield cluster
 
 
 def work_on(hosts):

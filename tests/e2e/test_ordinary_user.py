@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from cluster import LINARITE, Cluster
+from cluster import LINARITE, Cluster, running
 
 
 @contextlib.contextmanager
@@ -35,11 +35,8 @@ def become_nobody():
 def cluster_of_nobody():
     with become_nobody() as (_, options):
         cluster = Cluster(nodes=2, **options)
-        try:
-            yield cluster.start()
-            cluster.stop()
-        finally:
-            cluster.destroy()
+        with running(cluster):
+            yield cluster
 
 
 def readable(folder):

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from cluster import ROOT, Cluster, wait_until
+from cluster import ROOT, Cluster, running, wait_until
 from test_environments import OFFLINE
 from wheelhouse import make_index, write_source_package, write_wheel
 
@@ -37,11 +37,8 @@ def conda_cluster(channels, tmp_path_factory):
     tool.chmod(0o755)
     cluster = Cluster(nodes=2, environment={"CONDA_CHANNEL_ALIAS": channels.as_uri()})
     cluster.environment["PATH"] = f"{bin_folder}:{cluster.environment['PATH']}"
-    try:
-        yield cluster.start()
-        cluster.stop()
-    finally:
-        cluster.destroy()
+    with running(cluster):
+        yield cluster
 
 
 def build_log(cluster, run):
