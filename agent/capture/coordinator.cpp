@@ -110,4 +110,8 @@ asio::awaitable<Result<client::Json>> Coordinator::get_json(std::string target) 
     co_return *document;
 }
 
+std::string datastore_target(const std::string& datastore) {
+    return "/api/v1/agent/datastores/" + client::encode_part(datastore);
+}
+
 } // namespace linarite::agent

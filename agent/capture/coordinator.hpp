@@ -45,4 +45,7 @@ private:
 /// An answer with a status over 299 as the error that it stands for, with the coordinator's words.
 Error error_of(const client::Response& response);
 
+/// "/api/v1/agent/datastores/NAME", encoded.
+std::string datastore_target(const std::string& datastore);
+
 } // namespace linarite::agent

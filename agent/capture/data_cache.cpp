@@ -22,8 +22,7 @@ Error cancelled() {
 }
 
 std::string target_of(const RemoteFile& file) {
-    return "/api/v1/agent/datastores/" + client::encode_part(file.datastore) + "/files/" +
-           client::encode_path(file.name);
+    return datastore_target(file.datastore) + "/files/" + client::encode_path(file.name);
 }
 
 struct Limits {

@@ -366,10 +366,6 @@ std::string words_of_kept_files(std::size_t count, const std::string& reference,
                        count == 1 ? "stays as it is" : "stay as they are");
 }
 
-std::string datastore_target(const std::string& datastore) {
-    return "/api/v1/agent/datastores/" + client::encode_part(datastore);
-}
-
 asio::awaitable<Result<void>> bring_data(asio::thread_pool& pool, std::shared_ptr<Coordinator> coordinator,
                                          DataCache& cache, RemoteDataOrder order, CancelToken cancel) {
     co_return co_await std::make_shared<Bringing>(pool, std::move(coordinator), cache, std::move(order),

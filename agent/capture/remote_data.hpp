@@ -30,7 +30,4 @@ asio::awaitable<Result<void>> bring_data(asio::thread_pool& pool, std::shared_pt
 /// What is said of files that were there and were not to be overwritten.
 std::string words_of_kept_files(std::size_t count, const std::string& reference, const fs::path& place);
 
-/// "/api/v1/agent/datastores/NAME", encoded.
-std::string datastore_target(const std::string& datastore);
-
 } // namespace linarite::agent
