@@ -15,6 +15,8 @@ namespace linarite::environments {
 
 /// Bytes on disk below a folder; a file with several names in it counts once.
 std::uint64_t bytes_on_disk(const fs::path& folder);
+/// Takes the write permission from the files below a folder, and gives bytes_on_disk() of it. Folders keep theirs.
+std::uint64_t make_files_read_only(const fs::path& folder);
 
 struct Space {
     std::uint64_t size = 0;

@@ -117,20 +117,9 @@ Result<void> clear_away(const fs::path& folder) {
     return {};
 }
 
-// Files lose their write permission, so that a script which is not root can't change what others use. Folders keep it:
-// Python adds its byte code there when a module is first imported.
-void make_read_only(const fs::path& folder) {
-    std::error_code ec;
-    for (const auto& entry : fs::recursive_directory_iterator(folder, ec)) {
-        if (entry.is_regular_file(ec) && !entry.is_symlink(ec)) {
-            fs::permissions(entry.path(), fs::perms::owner_write | fs::perms::group_write | fs::perms::others_write,
-                            fs::perm_options::remove, ec);
-        }
-    }
-}
-
 Result<void> publish(const fs::path& folder, const Plan& plan, const Built& built) {
-    make_read_only(folder);
+    // A script that is not root can't change what others use then. Python adds its byte code to the folders.
+    const std::uint64_t bytes = environments::make_files_read_only(folder);
     const proto::Json marker{{"key", plan.key},
                              {"provider", plan.provider},
                              {"python", built.python},
@@ -139,7 +128,7 @@ Result<void> publish(const fs::path& folder, const Plan& plan, const Built& buil
                              {"conda", plan.conda_specs},
                              {"channels", without_credentials(plan.channels)},
                              {"created", format_time(SystemClock().now())},
-                             {"bytes", environments::bytes_on_disk(folder)},
+                             {"bytes", bytes},
                              {"variables", built.variables},
                              {"lock", built.lock}};
     // Thousands of small files must be on disk before the marker that vouches for them; one fsync for each takes far
