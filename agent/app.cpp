@@ -111,6 +111,7 @@ App::Parts::Parts(asio::io_context& io, Options given, FileLock taken, Identity 
               gpus,
               options.max_processes,
               options.max_log_size,
+              options.user_namespaces,
               environments,
               containers,
               snapshots,

@@ -42,6 +42,7 @@ struct Options {
     int max_processes = 0;                 // of one run on this node; 0: no limit
     std::uint64_t max_log_size = std::uint64_t{10} << 30U;    // of a longer one the beginning and the end are kept
     std::uint64_t data_cache_size = std::uint64_t{20} << 30U; // bytes of data that this node does not see
+    bool user_namespaces = true;                              // where the agent is not root: see --user-namespaces
     std::string version;
 };
 

@@ -133,6 +133,7 @@ LaunchOrder RunTask::launch_order() const {
     order.shim = context_.shim;
     order.daemon_command = desired_.daemon_command;
     order.grace = desired_.grace;
+    order.user_namespace = context_.user_namespaces;
     order.cores = context_.cores;
     order.owns_cores = context_.owns_cores;
     order.own_port = ports_ ? ports_->first() : 0;

@@ -38,6 +38,7 @@ struct TaskContext {
     GpuSlots& gpus;
     int max_processes = 0; // of one run on this node; 0: as many as are asked for
     std::uint64_t max_log_size = 0;
+    bool user_namespaces = true; // an agent that is not root may use one for what a run sees otherwise than others
     EnvironmentCache& environments;
     Containers& containers;
     SnapshotCache& snapshots;

@@ -5,7 +5,7 @@
 #include "common/host.hpp"
 #include "common/log.hpp"
 #include "programs/local_agents.hpp"
-#include "proto/container_arguments.hpp"
+#include "programs/run_options.hpp"
 #include "server/app.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -43,25 +43,14 @@ struct DaemonOptions {
     std::string gpus = "auto";
     std::vector<std::string> labels;
     std::string environments;
-    std::string packages = "auto";
-    std::string conda;
-    std::vector<std::string> find_links;
-    bool offline = false;
-    bool strict_python = false;
-    int build_limit = 1800; // seconds
     std::string shared_dir;
     std::string mpi_interface;
     int max_processes = 0;
     std::string azureml = "drop-in";
-    std::vector<std::string> image_map;
-    std::string container_memory;
-    double container_cpus = 0;
-    std::string max_log_size = "10g";
-    std::string env_cache_size = "50g";
-    std::string env_min_free = "2g";
     std::string data_cache_size = "20g";
     bool local = false;
     bool shares_host = false;
+    RunOptions runs;
 };
 
 constexpr auto time_to_report_the_end = 90s; // once a stopped run was killed, until its node counts as lost
@@ -109,106 +98,6 @@ Result<server::Options> server_options(const DaemonOptions& daemon, const cli::G
                                              "given up only then");
     }
     options.version = global.version;
-    return options;
-}
-
-/// What `up` hands on to its agents.
-std::vector<std::string> run_arguments(const DaemonOptions& daemon) {
-    std::vector<std::string> out;
-    for (const std::string& rule : daemon.image_map) {
-        out.insert(out.end(), {"--image-map", rule});
-    }
-    if (!daemon.container_memory.empty()) {
-        out.insert(out.end(), {"--container-memory", daemon.container_memory});
-    }
-    if (daemon.container_cpus > 0) {
-        out.insert(out.end(), {"--container-cpus", std::to_string(daemon.container_cpus)});
-    }
-    out.insert(out.end(), {"--max-log-size", daemon.max_log_size, "--packages", daemon.packages, "--env-build-limit",
-                           std::to_string(daemon.build_limit)});
-    out.insert(out.end(), {"--env-cache-size", daemon.env_cache_size, "--env-min-free", daemon.env_min_free});
-    if (!daemon.conda.empty()) {
-        out.insert(out.end(), {"--conda", daemon.conda});
-    }
-    for (const std::string& place : daemon.find_links) {
-        out.insert(out.end(), {"--find-links", place});
-    }
-    if (daemon.offline) {
-        out.emplace_back("--offline");
-    }
-    if (daemon.strict_python) {
-        out.emplace_back("--strict-python");
-    }
-    return out;
-}
-
-Result<std::uint64_t> read_size(const std::string& option, const std::string& text) {
-    const auto bytes = proto::parse_byte_size(text);
-    if (!bytes || *bytes == 0) {
-        return Error(Errc::invalid_argument,
-                     option + " '" + text + "' is no size: a number with b, k, m or g after it");
-    }
-    return *bytes;
-}
-
-agent::EnvironmentSettings package_settings(const DaemonOptions& daemon) {
-    agent::EnvironmentSettings settings;
-    settings.policy = daemon.packages == "pip"     ? agent::PackagePolicy::pip
-                      : daemon.packages == "conda" ? agent::PackagePolicy::conda
-                                                   : agent::PackagePolicy::automatic;
-    settings.conda = daemon.conda;
-    settings.find_links = daemon.find_links;
-    settings.offline = daemon.offline;
-    settings.strict_python = daemon.strict_python;
-    settings.build_limit = std::chrono::seconds(daemon.build_limit);
-    return settings;
-}
-
-/// The same, and 0 is no limit.
-Result<std::uint64_t> read_limit(const std::string& option, const std::string& text) {
-    return proto::parse_byte_size(text) == std::uint64_t{0} ? Result<std::uint64_t>(std::uint64_t{0})
-                                                            : read_size(option, text);
-}
-
-Result<void> read_environment_limits(const DaemonOptions& daemon, agent::Options& options) {
-    const auto most = read_limit("--env-cache-size", daemon.env_cache_size);
-    if (!most) {
-        return most.error();
-    }
-    const auto least = read_limit("--env-min-free", daemon.env_min_free);
-    if (!least) {
-        return least.error();
-    }
-    options.packages.limits = {*most, *least};
-    return {};
-}
-
-Result<agent::Options> read_run_options(const DaemonOptions& daemon) {
-    agent::Options options;
-    options.packages = package_settings(daemon);
-    for (const std::string& text : daemon.image_map) {
-        auto rule = agent::parse_image_rule(text);
-        if (!rule) {
-            return rule.error().within("--image-map");
-        }
-        options.images.push_back(std::move(*rule));
-    }
-    if (!daemon.container_memory.empty()) {
-        const auto bytes = read_size("--container-memory", daemon.container_memory);
-        if (!bytes) {
-            return bytes.error();
-        }
-        options.container_memory = *bytes;
-    }
-    const auto log_size = read_size("--max-log-size", daemon.max_log_size);
-    if (!log_size) {
-        return log_size.error();
-    }
-    options.max_log_size = *log_size;
-    options.container_cpus = daemon.container_cpus;
-    if (auto read = read_environment_limits(daemon, options); !read) {
-        return read.error();
-    }
     return options;
 }
 
@@ -328,11 +217,16 @@ int up(const DaemonOptions& daemon, const cli::GlobalOptions& global, bool with_
     }
     std::optional<LocalAgentOptions> local;
     if (with_agents) {
-        if (auto checked = read_run_options(daemon); !checked) {
+        if (auto checked = read_run_options(daemon.runs); !checked) {
             return fail(checked.error());
         }
-        local = LocalAgentOptions{options->data,  daemon.nodes, daemon.slots,         daemon.log_level,
-                                  daemon.azureml, daemon.gpus,  run_arguments(daemon)};
+        local = LocalAgentOptions{options->data,
+                                  daemon.nodes,
+                                  daemon.slots,
+                                  daemon.log_level,
+                                  daemon.azureml,
+                                  daemon.gpus,
+                                  run_arguments(daemon.runs)};
     }
     asio::io_context io(1);
     return run_loop(io, serve(io, std::move(*options), std::move(local)));
@@ -340,7 +234,7 @@ int up(const DaemonOptions& daemon, const cli::GlobalOptions& global, bool with_
 
 int agent_command(const DaemonOptions& daemon, const cli::GlobalOptions& global) {
     init_log(daemon.log_level);
-    auto for_runs = read_run_options(daemon);
+    auto for_runs = read_run_options(daemon.runs);
     if (!for_runs) {
         return fail(for_runs.error());
     }
@@ -401,62 +295,6 @@ void add_gpus(CLI::App* command, DaemonOptions& daemon) {
         ->capture_default_str();
 }
 
-void add_run_options(CLI::App* command, DaemonOptions& daemon) {
-    command
-        ->add_option(
-            "--image-map", daemon.image_map,
-            "Runs that ask for an image like PATTERN get IMAGE, with 'rootfs:/PATH' a root filesystem (a folder or "
-            "a tar), or with 'none' the node itself without a container; may be given more than once, the first that "
-            "matches counts")
-        ->type_name("PATTERN=IMAGE");
-    command->add_option("--container-memory", daemon.container_memory, "Memory of a run's container, such as 8g")
-        ->type_name("SIZE");
-    command->add_option("--container-cpus", daemon.container_cpus, "Processors of a run's container")
-        ->check(CLI::Range(0.01, 100'000.0));
-    command
-        ->add_option("--max-log-size", daemon.max_log_size,
-                     "Longest log of a run that is kept whole; of a longer one the beginning and the end are")
-        ->type_name("SIZE")
-        ->capture_default_str();
-    command
-        ->add_option("--env-cache-size", daemon.env_cache_size,
-                     "What kept environments may take on the disk; over it, idle ones are removed, the one first that "
-                     "was not used for the longest time; 0 is no limit")
-        ->type_name("SIZE")
-        ->capture_default_str();
-    command
-        ->add_option("--env-min-free", daemon.env_min_free,
-                     "What is to be free on their file system; below it, idle environments are removed, too; 0 is no "
-                     "limit")
-        ->type_name("SIZE")
-        ->capture_default_str();
-}
-
-void add_package_options(CLI::App* command, DaemonOptions& daemon) {
-    command
-        ->add_option("--packages", daemon.packages,
-                     "Who makes environments: auto takes conda where a conda tool is (or a run names a channel of its "
-                     "own), else the package index; pip and conda are those alone")
-        ->check(CLI::IsMember({"auto", "pip", "conda"}))
-        ->capture_default_str();
-    command
-        ->add_option("--conda", daemon.conda,
-                     "The conda tool: micromamba, mamba, conda, a path of one, or rattler, which agents install for "
-                     "themselves (default: the first that is on the agent's PATH)")
-        ->type_name("TOOL");
-    command
-        ->add_option("--find-links", daemon.find_links,
-                     "Folder or page with wheels that are taken besides the package index; may be given more than once")
-        ->type_name("PLACE");
-    command->add_flag("--offline", daemon.offline,
-                      "Ask nothing of package indexes and channels: use what is on the node alone");
-    command->add_flag("--strict-python", daemon.strict_python,
-                      "Refuse runs whose Python can't be had, instead of taking the nearest with a warning");
-    command->add_option("--env-build-limit", daemon.build_limit, "Seconds that an environment may take to build")
-        ->check(CLI::Range(1, 7 * 24 * 3600))
-        ->capture_default_str();
-}
-
 // Daemons take --data-dir alone of the options that client commands share.
 void add_data_dir(CLI::App* command, cli::GlobalOptions& options) {
     command->add_option("--data-dir", options.data_dir, "Where everything is kept (or LINARITE_DATA_DIR)")
@@ -507,8 +345,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
         ->capture_default_str();
     add_gpus(up_command, *daemon);
     add_azureml_policy(up_command, *daemon);
-    add_run_options(up_command, *daemon);
-    add_package_options(up_command, *daemon);
+    add_run_options(up_command, daemon->runs);
     add_server_options(up_command, *daemon);
     add_data_dir(up_command, options);
     up_command->callback(
@@ -536,8 +373,7 @@ void add_daemon_commands(CLI::App& app, cli::GlobalOptions& options, std::functi
     agent->add_option("--label", daemon->labels, "A label; target=NAME puts the node into compute target NAME");
     agent->add_option("--env-dir", daemon->environments, "Cache of environments (default: in the agent's directory)");
     add_azureml_policy(agent, *daemon);
-    add_run_options(agent, *daemon);
-    add_package_options(agent, *daemon);
+    add_run_options(agent, daemon->runs);
     agent->add_option("--shared-dir", daemon->shared_dir,
                       "Directory that other nodes see, too: runs work there, and nothing is copied between its nodes");
     agent

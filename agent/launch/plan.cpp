@@ -114,6 +114,7 @@ void protect_shared(const LaunchOrder& order, ShimJob& job) {
     if (order.contained) {
         return;
     }
+    job.user_namespace = order.user_namespace;
     if (!order.environment_folder.empty()) {
         job.views.push_back({order.environment_folder, order.run_dir / "changes"});
     }

@@ -42,6 +42,7 @@ struct LaunchOrder {
     /// The GPUs of the run on this node, as CUDA_VISIBLE_DEVICES names them. Nothing: they are not managed here.
     std::optional<std::vector<std::string>> gpus;
     bool gpus_are_shared = false; // other runs of this node have others: the user's own choice does not count
+    bool user_namespace = true;   // an agent that is not root may use one for what the run sees otherwise than others
     bool contained = false;       // in a container: programs are those of its image, and inherited its variables
     std::string mpirun;           // contained: of the image
 };

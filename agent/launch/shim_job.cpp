@@ -119,7 +119,8 @@ Result<void> write_job_file(const fs::path& file, const ShimJob& job) {
                                     {"folders", texts(job.folders)},
                                     {"signal_group", job.signal_group},
                                     {"views", print(job.views)},
-                                    {"read_only", texts(job.read_only)}});
+                                    {"read_only", texts(job.read_only)},
+                                    {"user_namespace", job.user_namespace}});
 }
 
 Result<void> write_rank_file(const fs::path& file, const RankJob& job) {

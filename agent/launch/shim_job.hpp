@@ -52,6 +52,7 @@ struct ShimJob {
     bool signal_group = true;      // false: the TERM goes to the main process alone
     std::vector<View> views;       // where the kernel lets us: else they are read-only, or as they are
     std::vector<fs::path> read_only;
+    bool user_namespace = true; // who is not root may use one for that
 };
 
 /// One process that `linarite-shim ranks` starts.

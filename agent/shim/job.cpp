@@ -137,6 +137,7 @@ std::string read_job(const std::string& path, Job& job) {
         job.views.push_back({text(each, "path"), text(each, "changes")});
     }
     job.read_only = texts(document, "read_only");
+    job.user_namespace = flag(document, "user_namespace", job.user_namespace);
     if (job.argv.empty() || job.cwd.empty() || job.out.empty() || job.facts_dir.empty()) {
         return "'" + path + "' lacks argv, cwd, stdout or facts_dir";
     }

@@ -49,6 +49,7 @@ struct Job {
     bool signal_group = true;         // false: only the main process gets the TERM
     std::vector<View> views;
     std::vector<std::string> read_only; // folders and files
+    bool user_namespace = true;         // who is not root may use one to mount what the run sees
 };
 
 /// One process that `linarite-shim ranks` starts.

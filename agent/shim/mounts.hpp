@@ -5,14 +5,17 @@
 
 namespace linarite::shim {
 
-/// Whether the run is to see anything otherwise.
-bool wants_mounts(const Job& job);
-
 /// A mount namespace of our own, whose mounts nobody else sees. False if the kernel refuses.
 bool enter_mount_namespace();
 
-/// To be called in such a namespace: mounts what the job says. A folder with changes of the run's own that can't be
-/// mounted so becomes read-only, and one that can't be made read-only stays as it is: permissions protect it then.
-void mount_all(const Job& job);
+/// Makes this process, and those that it starts, see what the job says. A folder with changes of the run's own that
+/// can't be mounted so becomes read-only, and one that can't be made read-only stays as it is: permissions protect it
+/// then. To be called by the child that becomes the program; `has_namespace` says that enter_mount_namespace() was
+/// called before.
+///
+/// Who is not root may mount in a user namespace alone, which can't be left any more, and in which other users'
+/// files seem to be nobody's and sudo does not work. So it is entered if the job allows it and a try in a process of
+/// its own has shown that everything can be mounted there; otherwise all stays as it is.
+void see_otherwise(const Job& job, bool has_namespace);
 
 } // namespace linarite::shim

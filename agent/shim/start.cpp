@@ -138,9 +138,7 @@ void default_signals() {
     } else {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL); // a backstop: the namespace's first process does this for a whole tree
     }
-    if (wants_mounts(job) && (tree.kind == Containment::pid_namespace || enter_mount_namespace())) {
-        mount_all(job);
-    }
+    see_otherwise(job, tree.kind == Containment::pid_namespace);
     if (::chdir(job.cwd.c_str()) != 0) {
         refuse(pipe, Stage::folder, errno);
     }

@@ -8,7 +8,9 @@ import tempfile
 
 import pytest
 
-from cluster import LINARITE, Cluster, running
+from cluster import LINARITE, UV_FOLDER, Cluster, running
+from test_mounts import needs_mounts, reference
+from test_packages import CHANGES_ITS_ENVIRONMENT, check_that_changes_are_a_runs_own
 
 
 @contextlib.contextmanager
@@ -20,11 +22,11 @@ def become_nobody():
         pytest.skip("no setpriv here to become another user with")
     user = pwd.getpwnam("nobody")
     folder = tempfile.mkdtemp(prefix="linarite-e2e-nobody-")
-    for program in (LINARITE, LINARITE.with_name("linarite-shim")):
+    for program in (LINARITE, LINARITE.with_name("linarite-shim"), UV_FOLDER / "uv"):
         shutil.copy(program, folder)
     os.chown(folder, user.pw_uid, user.pw_gid)
     become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
-    environment = {"HOME": folder, "PATH": "/usr/local/bin:/usr/bin:/bin", "TMPDIR": "/tmp"}
+    environment = {"HOME": folder, "PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin", "TMPDIR": "/tmp"}
     try:
         yield user, {"prefix": become, "environment": environment, "binary": f"{folder}/linarite", "folder": folder}
     finally:
@@ -62,3 +64,51 @@ def test_single_and_mpi_runs_and_a_cancel_without_root(cluster_of_nobody, projec
     assert cluster.file(single["run_id"], "outputs/x") == b"x"
     assert gang["status"] == "Completed", gang
     assert cluster.wait_for_end(sleeper)["status"] == "Canceled"
+
+
+WRITES_DATA = """
+import os, pathlib, sys
+print('sudo', 'would work' if 0 in (int(line.split()[0]) for line in open('/proc/self/uid_map')) else 'would not')
+five = pathlib.Path(sys.argv[1], 'five')
+print('five is', five.read_text(), 'of', os.stat(five).st_uid == os.getuid())
+try:
+    five.write_text('6')
+    print('written')
+except OSError as error:
+    print('refused:', error.strerror)
+"""
+
+
+@needs_mounts
+def test_what_a_run_of_no_root_changes_in_its_environment_is_its_own(project, tmp_path):
+    with become_nobody() as (_, options):
+        wheels = readable(tmp_path)
+        with running(Cluster(nodes=1, flags=["--find-links", wheels], **options)) as cluster:
+            check_that_changes_are_a_runs_own(cluster, readable(project(CHANGES_ITS_ENVIRONMENT)), wheels)
+
+
+@needs_mounts
+def test_mounted_data_of_no_root_is_read_only(cluster_of_nobody, project, job_file, tmp_path):
+    (readable(tmp_path) / "five").write_text("5")
+    cluster_of_nobody.cli("datastore", "upload", "workspaceblobstore", tmp_path / "five", "--to", "numbers/")
+    job = job_file(arguments=["$AZUREML_DATAREFERENCE_d"], dataReferences=reference("numbers"))
+
+    run = cluster_of_nobody.run(readable(project(WRITES_DATA)), flags=["--job", job])
+
+    log = cluster_of_nobody.driver_log(run["run_id"]).decode()
+    assert run["status"] == "Completed", (run, log)
+    assert "sudo would not" in log and "five is 5 of True" in log and "refused: Read-only file system" in log
+
+
+def test_user_namespaces_can_be_left_out(project, job_file, tmp_path):
+    (readable(tmp_path) / "five").write_text("5")
+    job = job_file(arguments=["$AZUREML_DATAREFERENCE_d"], dataReferences=reference("numbers"))
+    with become_nobody() as (_, options):
+        with running(Cluster(nodes=1, flags=["--user-namespaces", "off"], **options)) as cluster:
+            cluster.cli("datastore", "upload", "workspaceblobstore", tmp_path / "five", "--to", "numbers/")
+
+            run = cluster.run(readable(project(WRITES_DATA)), flags=["--job", job])
+
+            log = cluster.driver_log(run["run_id"]).decode()
+            assert run["status"] == "Completed", (run, log)
+            assert "sudo would work" in log and "five is 5 of True" in log and "written" in log

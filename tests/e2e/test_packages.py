@@ -13,6 +13,7 @@ import pytest
 
 from cluster import ROOT, Cluster, running, wait_until
 from test_environments import OFFLINE
+from test_mounts import needs_mounts
 from wheelhouse import make_index, write_source_package, write_wheel
 
 BUILD_LOG = "azureml-logs/20_image_build_log.txt"
@@ -79,31 +80,41 @@ def test_what_no_conda_packages_satisfy_fails_in_the_solvers_words(conda_cluster
     assert "lin-hello >=2" in build_log(conda_cluster, run)
 
 
-def test_what_a_run_changes_in_its_environment_is_its_own(new_cluster, project, tmp_path):
-    write_wheel(tmp_path, "lin-extra", "1.0", "lin_extra")
-    write_wheel(tmp_path, "lin-base", "1.0", "lin_base")
-    # as scripts do that install what they miss, and as one does that thinks it is alone
-    folder = project(
-        "import lin_base, os, subprocess, sys\n"
-        "try:\n    import lin_extra\n    print('it was there')\n"
-        "except ImportError:\n    print('it was not there')\n"
-        "print('touched' if hasattr(lin_base, 'touched') else 'untouched')\n"
-        "if os.geteuid() == 0:\n"
-        "    open(lin_base.__file__, 'a').write('touched = True\\n')\n"
-        f"    subprocess.run(['uv', 'pip', 'install', '--offline', '--no-index', '--find-links', {str(tmp_path)!r},\n"
-        "                    '--python', sys.executable, 'lin-extra'], check=True)\n"
-        "    subprocess.run([sys.executable, '-c', 'import lin_base, lin_extra; print(lin_base.touched)'], check=True)\n"
-    )
-    if os.geteuid() != 0:
-        pytest.skip("SKIPPED: only root can mount what this is about; others have files that they can't write to")
-    cluster = new_cluster(nodes=1, flags=["--find-links", tmp_path])
-    runs = [cluster.run(folder, "train.py", flags=["--pip", "lin-base"], deadline=60) for _ in range(2)]
-    runs.append(cluster.run(folder, "train.py", flags=["--pip", "lin-base>=1"], deadline=60))  # another environment
+# As scripts do that install what they miss, and as one does that thinks it is alone.
+CHANGES_ITS_ENVIRONMENT = """
+import os, subprocess, sys
+import lin_base
+try:
+    import lin_extra
+    print('it was there')
+except ImportError:
+    print('it was not there')
+print('touched' if hasattr(lin_base, 'touched') else 'untouched')
+os.chmod(lin_base.__file__, 0o644)
+open(lin_base.__file__, 'a').write('touched = True\\n')
+subprocess.run(['uv', 'pip', 'install', '--offline', '--no-index', '--find-links', sys.argv[1], '--python',
+                sys.executable, 'lin-extra'], check=True)
+subprocess.run([sys.executable, '-c', 'import lin_base, lin_extra; print(lin_base.touched)'], check=True)
+"""
 
-    for run in runs:
-        assert run["status"] == "Completed", run
+
+def check_that_changes_are_a_runs_own(cluster, folder, wheels):
+    """Of a cluster that finds its packages in `wheels`, which its runs may read."""
+    write_wheel(wheels, "lin-extra", "1.0", "lin_extra")
+    write_wheel(wheels, "lin-base", "1.0", "lin_base")
+    # the third has another environment, of the same files
+    for wanted in ("lin-base", "lin-base", "lin-base>=1"):
+        run = cluster.run(folder, "train.py", wheels, flags=["--pip", wanted], deadline=60)
+
         said = cluster.driver_log(run["run_id"])
+        assert run["status"] == "Completed", (run, said)
         assert b"it was not there" in said and b"untouched" in said and b"True" in said, said
+
+
+@needs_mounts
+def test_what_a_run_changes_in_its_environment_is_its_own(new_cluster, project, tmp_path):
+    cluster = new_cluster(nodes=1, flags=["--find-links", tmp_path])
+    check_that_changes_are_a_runs_own(cluster, project(CHANGES_ITS_ENVIRONMENT), tmp_path)
 
 
 def test_an_environment_is_compiled_once_it_is_built(new_cluster, project, tmp_path):
