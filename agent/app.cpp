@@ -77,6 +77,7 @@ ContainerPolicy container_policy(const Options& options, const fs::path& folder)
     policy.cpus = options.container_cpus;
     policy.owner = sha256_hex(folder.string()).substr(0, 16);
     policy.scratch = folder / "scratch";
+    policy.build_limit = options.packages.build_limit;
     return policy;
 }
 

@@ -13,8 +13,9 @@ void add_if_there(std::vector<BindMount>& mounts, const fs::path& path, bool rea
 
 } // namespace
 
-ImageOrder image_order(std::string image, const proto::ContainerSettings& settings, const proto::RegistryLogin& login) {
-    ImageOrder order{std::move(image), login, ""};
+ImageOrder image_order(const ImageChoice& choice, const proto::ContainerSettings& settings,
+                       const proto::RegistryLogin& login) {
+    ImageOrder order{choice.image, login, "", choice.dockerfile};
     if (!settings.registry_user.empty() && login.username.empty()) {
         const std::string server = proto::login_server(settings);
         order.no_password = "the run names user '" + settings.registry_user + "' of registry '" + server +

@@ -10,7 +10,8 @@
 namespace linarite::agent {
 
 /// The image that was chosen, with the login that the run came with, if it did.
-ImageOrder image_order(std::string image, const proto::ContainerSettings& settings, const proto::RegistryLogin& login);
+ImageOrder image_order(const ImageChoice& choice, const proto::ContainerSettings& settings,
+                       const proto::RegistryLogin& login);
 
 /// Whether the image has what the run starts with. invalid_argument says what it lacks and what to do about it.
 Result<void> check_image(const Image& image, const proto::RunDefinition& definition);

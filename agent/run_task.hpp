@@ -98,6 +98,7 @@ private:
     void set_phase(proto::Phase phase, std::string detail);
     void note(const std::string& line);
     void note_engine(const std::string& line);
+    void note_build(const std::string& line) const;
     void note_in(const std::string& log, const std::string& line);
     [[nodiscard]] bool stop_wanted() const;
     [[nodiscard]] bool is_lead() const { return desired_.node_index == 0; }

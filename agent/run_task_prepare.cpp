@@ -109,15 +109,15 @@ asio::awaitable<Result<void>> RunTask::prepare_environment() {
     if (!base) {
         co_return base.error().within("prepare the environment");
     }
-    const fs::path log = folders_.logs / "20_image_build_log.txt";
-    auto sink = [this, log](std::string line) {
-        if (detail_.starts_with("preparing")) {
-            set_phase(Phase::preparing, "building the environment");
-        }
-        std::ofstream(log, std::ios::app) << line << '\n';
-    };
-    auto prepared =
-        co_await context_.environments.prepare(definition_.python, std::move(*base), sink, cancel_, folders_.root);
+    auto prepared = co_await context_.environments.prepare(
+        definition_.python, std::move(*base),
+        [this](const std::string& line) {
+            if (detail_.starts_with("preparing")) {
+                set_phase(Phase::preparing, "building the environment");
+            }
+            note_build(line);
+        },
+        cancel_, folders_.root);
     if (!prepared && prepared.error().code() == Errc::not_found && needs_no_python(definition_)) {
         note("there is no Python here; the command runs without: " + prepared.error().detail());
         co_return Result<void>{};
@@ -128,6 +128,10 @@ asio::awaitable<Result<void>> RunTask::prepare_environment() {
     environment_ = std::move(*prepared);
     told_environment_ = describe_environment(environment_, image_ ? &*image_ : nullptr);
     co_return write_lock();
+}
+
+void RunTask::note_build(const std::string& line) const {
+    std::ofstream(folders_.logs / "20_image_build_log.txt", std::ios::app) << line << '\n';
 }
 
 Result<void> RunTask::write_lock() {
@@ -149,14 +153,18 @@ asio::awaitable<Result<EnvironmentBase>> RunTask::prepare_image() {
     if (choice->image.empty()) {
         co_return base;
     }
-    note_engine(choice->reason);
-    set_phase(Phase::preparing, "preparing image '" + choice->image + "'");
-    auto image = co_await context_.containers.provide(
-        image_order(choice->image, definition_.container, desired_.registry),
-        [this](const std::string& line) { note_engine(line); }, cancel_);
+    const bool is_built = !choice->dockerfile.empty();
+    const auto say = [this, is_built](const std::string& line) { is_built ? note_build(line) : note_engine(line); };
+    say(choice->reason);
+    if (is_built) {
+        base.reason.clear(); // it is said already, before what the build says
+    }
+    set_phase(Phase::preparing, (is_built ? "building image '" : "preparing image '") + choice->image + "'");
+    auto image = co_await context_.containers.provide(image_order(*choice, definition_.container, desired_.registry),
+                                                      say, cancel_);
     const auto checked = image ? check_image(*image, definition_) : Result<void>(image.error());
     if (!checked) {
-        note_engine(checked.error().detail());
+        say(checked.error().detail());
         co_return checked.error();
     }
     image_ = std::move(*image);

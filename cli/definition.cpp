@@ -10,6 +10,8 @@
 namespace linarite::cli {
 namespace {
 
+constexpr std::size_t most_dockerfile = std::size_t{1} << 20U;
+
 // An object at that key, made if there is none (null counts as none).
 Json& object_at(Json& parent, const char* key) {
     Json& member = parent[key];
@@ -114,6 +116,27 @@ void add_environment(const DefinitionFlags& flags, Json& definition, std::vector
     }
 }
 
+void set_container(const DefinitionFlags& flags, Json& definition, std::vector<Fault>& faults) {
+    if (flags.image.empty() && flags.dockerfile.empty()) {
+        return;
+    }
+    Json& docker = object_at(object_at(definition, "environment"), "docker");
+    docker["enabled"] = true;
+    object_at(definition, "docker")["useDocker"] = true;
+    docker["baseImage"] = flags.image.empty() ? Json() : Json(flags.image);
+    docker["baseDockerfile"] = nullptr;
+    if (flags.dockerfile.empty()) {
+        return;
+    }
+    if (!flags.image.empty()) {
+        faults.push_back({"/environment/docker/baseDockerfile", "there is --image, too: give one of both"});
+    } else if (const auto text = read_file(flags.dockerfile, most_dockerfile)) {
+        docker["baseDockerfile"] = *text;
+    } else {
+        faults.push_back({"/environment/docker/baseDockerfile", text.error().detail()});
+    }
+}
+
 void set_script(const DefinitionFlags& flags, Json& definition) {
     std::vector<std::string> arguments = flags.script;
     if (!arguments.empty()) {
@@ -168,12 +191,7 @@ Result<Json> build_definition(const DefinitionFlags& flags, Json base) {
     }
     set_processes(flags, definition);
     add_packages(flags, definition);
-    if (!flags.image.empty()) {
-        Json& docker = object_at(object_at(definition, "environment"), "docker");
-        docker["baseImage"] = flags.image;
-        docker["enabled"] = true;
-        object_at(definition, "docker")["useDocker"] = true;
-    }
+    set_container(flags, definition, faults);
     if (flags.user_managed) {
         object_at(object_at(definition, "environment"), "python")["userManagedDependencies"] = true;
     }

@@ -26,6 +26,7 @@ struct DefinitionFlags {
     std::vector<std::string> conda;
     std::vector<std::string> pip;
     std::string image;
+    std::string dockerfile; // a file
     bool user_managed = false;
     std::vector<std::string> data;        // NAME=DATASTORE/PATH
     std::vector<std::string> environment; // K=V

@@ -20,6 +20,7 @@ constexpr std::array flags{
     Entry{"/script", "SCRIPT"},
     Entry{"/arguments", "ARGS"},
     Entry{"/environment/docker/baseImage", "--image"},
+    Entry{"/environment/docker/baseDockerfile", "--dockerfile"},
     Entry{"/environment/python/userManagedDependencies", "--user-managed"},
     Entry{"/environment/python/condaDependencies", "--conda, --pip"},
     Entry{"/dataReferences", "--data"},

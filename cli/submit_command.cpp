@@ -46,6 +46,10 @@ void add_definition_options(CLI::App& command, DefinitionFlags& flags) {
     repeated("--conda", flags.conda, "conda package, as in 'scikit-learn=1.3'; may be repeated", "PKG");
     repeated("--pip", flags.pip, "pip requirement; may be repeated", "PKG");
     command.add_option("--image", flags.image, "container image to run in")->type_name("IMAGE");
+    command
+        .add_option("--dockerfile", flags.dockerfile,
+                    "dockerfile of an image to run in, which each node builds once; no other files go with it")
+        ->type_name("FILE");
     command.add_flag("--user-managed", flags.user_managed,
                      "build no environment: the node's own Python runs the script");
     repeated("--data", flags.data, "the script sees it as $AZUREML_DATAREFERENCE_<name>; may be repeated",

@@ -179,11 +179,16 @@ void read_container(JsonReader& in, JsonReader& environment, ContainerSettings& 
     }
     container.arguments = read_arguments(outer, inner);
     const bool has_image = !container.base_image.empty() || !container.base_dockerfile.empty();
+    const std::string context = inner.object("buildContext").text("location");
     if (!outer.has("useDocker") && !inner.has("enabled")) {
         container.use_docker = has_image; // written by hand: who names an image wants it
         return;
     }
     container.use_docker = outer.boolean("useDocker", false) || inner.boolean("enabled", false);
+    if (container.use_docker && !has_image && !context.empty()) {
+        inner.fault("buildContext", "images are not built from a folder of files here: build it, and give the image's "
+                                    "name, or give a dockerfile that needs no files (Environment.from_dockerfile)");
+    }
     // The SDK itself sends an image together with useDocker false (every Environment has one), and always sends
     // `enabled` then: only where that is missing did a person write the contradiction.
     if (has_image && !container.use_docker && !inner.has("enabled")) {

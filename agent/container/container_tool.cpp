@@ -1,5 +1,7 @@
 #include "agent/container/container_tool.hpp"
 
+#include "agent/container/alarm.hpp"
+
 #include <boost/asio/co_spawn.hpp>
 #include <spdlog/spdlog.h>
 
@@ -8,29 +10,6 @@
 namespace linarite::agent {
 
 namespace {
-
-/// Ends the reading of its output when the time is over.
-class Alarm {
-public:
-    Alarm(const asio::any_io_executor& executor, std::chrono::milliseconds limit, CancelToken ring)
-        : timer_(executor, limit) {
-        timer_.async_wait([this, alive = alive_, ring = std::move(ring)](const boost::system::error_code& ec) {
-            if (!ec && *alive) {
-                rung_ = true;
-                ring.cancel();
-            }
-        });
-    }
-    Alarm(const Alarm&) = delete;
-    Alarm& operator=(const Alarm&) = delete;
-    ~Alarm() { *alive_ = false; }
-    [[nodiscard]] bool rung() const { return rung_; }
-
-private:
-    asio::steady_timer timer_;
-    bool rung_ = false;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-};
 
 asio::awaitable<Result<ProcessEnd>> follow(std::shared_ptr<Engine> engine, std::string name,
                                            std::chrono::milliseconds limit, LineOut line, CancelToken cancel) {

@@ -96,7 +96,8 @@ Result<std::shared_ptr<Engine>> Containers::engine() {
     }
     if (!engine_ || engine_->socket() != *socket) {
         engine_ = std::make_shared<Engine>(executor_, *socket);
-        images_ = std::make_shared<Images>(engine_, pool_, ImageSettings{own_user(), tool_labels(), policy_.scratch});
+        images_ = std::make_shared<Images>(
+            engine_, pool_, ImageSettings{own_user(), tool_labels(), policy_.scratch, policy_.build_limit});
     }
     return engine_;
 }
@@ -127,7 +128,8 @@ asio::awaitable<Result<Image>> Containers::provide(ImageOrder order, LineOut log
                         "ImagePullError: image '" + image + "' can't be used: " + found.error().detail() +
                             "; install Docker or Podman there, map the image to the node itself (linarite up "
                             "--image-map '" +
-                            image + "=none'), or submit with docker switched off");
+                            (order.dockerfile.empty() ? image : "linarite/dockerfile:*") +
+                            "=none'), or submit with docker switched off");
     }
     const auto images = images_; // another engine may be found meanwhile
     const auto name = co_await (*found)->introduce();

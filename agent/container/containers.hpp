@@ -17,11 +17,12 @@
 namespace linarite::agent {
 
 struct ContainerPolicy {
-    std::vector<ImageRule> images;  // the operator's map
-    std::uint64_t memory_bytes = 0; // of a run's container on this node; 0: no limit
-    double cpus = 0;                // 0: no limit
-    std::string owner;              // of our containers, among those of other agents: a label's value
-    fs::path scratch;               // for files that are needed for a moment
+    std::vector<ImageRule> images;          // the operator's map
+    std::uint64_t memory_bytes = 0;         // of a run's container on this node; 0: no limit
+    double cpus = 0;                        // 0: no limit
+    std::string owner;                      // of our containers, among those of other agents: a label's value
+    fs::path scratch;                       // for files that are needed for a moment
+    std::chrono::seconds build_limit{1800}; // for an image that is built of a dockerfile
 };
 
 /// The container of one run on this node.

@@ -18,6 +18,7 @@ using proto::Json;
 using proto::JsonReader;
 
 constexpr int our_api_minor = 41; // of API 1: the one of Docker 20.10, which Podman speaks too
+constexpr const char* default_registry = "https://index.docker.io/v1/"; // its name in headers
 constexpr std::chrono::minutes silent_pull{3};
 constexpr std::chrono::minutes longest_import{30};
 constexpr const char* usual_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -90,13 +91,25 @@ std::string query_of(const std::string& name) {
                                  {"tag", colon == std::string::npos ? "latest" : name.substr(colon + 1)}});
 }
 
-/// The alphabet that is safe in an address, which the engine wants in this header.
-std::string print_login(const RegistryLogin& login) {
-    std::string text = base64_encode(proto::print_json(
-        Json{{"username", login.username}, {"password", login.password}, {"serveraddress", login.server}}));
+/// In the alphabet that is safe in an address, which the engine wants in its headers.
+std::string print_header(const Json& document) {
+    std::string text = base64_encode(proto::print_json(document));
     std::ranges::replace(text, '+', '-');
     std::ranges::replace(text, '/', '_');
     return text;
+}
+
+std::string print_login(const RegistryLogin& login) {
+    return print_header({{"username", login.username}, {"password", login.password}, {"serveraddress", login.server}});
+}
+
+std::string print_logins(const std::vector<RegistryLogin>& logins) {
+    Json by_server = Json::object();
+    for (const RegistryLogin& login : logins) {
+        by_server[login.server.empty() ? default_registry : login.server] = {{"username", login.username},
+                                                                             {"password", login.password}};
+    }
+    return print_header(by_server);
 }
 
 } // namespace
@@ -168,6 +181,17 @@ asio::awaitable<Result<void>> Engine::command(EngineRequest request) {
     co_return answer ? Result<void>() : Result<void>(answer.error());
 }
 
+// For calls whose answers tell of their progress, and in the end of their failure.
+asio::awaitable<Result<void>> Engine::follow(EngineRequest request, LineOut log, CancelToken cancel) {
+    const auto progress = std::make_shared<PullProgress>(std::move(log), std::chrono::steady_clock::now);
+    const auto answer = co_await call(
+        std::move(request), [progress](std::string_view piece) { progress->feed(piece); }, std::move(cancel));
+    if (!answer) {
+        co_return answer.error();
+    }
+    co_return progress->error() ? Result<void>(Error(Errc::internal, *progress->error())) : Result<void>();
+}
+
 asio::awaitable<Result<ImageFacts>> Engine::find_image(std::string name) {
     EngineRequest request;
     request.target = "/images/" + client::encode_path(name) + "/json";
@@ -192,13 +216,7 @@ asio::awaitable<Result<void>> Engine::pull(std::string name, RegistryLogin login
     if (!login.username.empty()) {
         request.headers["X-Registry-Auth"] = print_login(login);
     }
-    const auto progress = std::make_shared<PullProgress>(std::move(log), std::chrono::steady_clock::now);
-    const auto answer = co_await call(
-        std::move(request), [progress](std::string_view piece) { progress->feed(piece); }, std::move(cancel));
-    if (!answer) {
-        co_return answer.error();
-    }
-    co_return progress->error() ? Result<void>(Error(Errc::internal, *progress->error())) : Result<void>();
+    co_return co_await follow(std::move(request), std::move(log), std::move(cancel));
 }
 
 asio::awaitable<Result<void>> Engine::import(std::string name, fs::path tar, CancelToken cancel) {
@@ -209,13 +227,23 @@ asio::awaitable<Result<void>> Engine::import(std::string name, fs::path tar, Can
                                                               {"changes", "ENV PATH=" + std::string(usual_path)}});
     request.body_file = std::move(tar);
     request.timeout = longest_import;
-    const auto progress = std::make_shared<PullProgress>([](const std::string&) {}, std::chrono::steady_clock::now);
-    const auto answer = co_await call(
-        std::move(request), [progress](std::string_view piece) { progress->feed(piece); }, std::move(cancel));
-    if (!answer) {
-        co_return answer.error();
+    co_return co_await follow(
+        std::move(request), [](const std::string&) {}, std::move(cancel));
+}
+
+asio::awaitable<Result<void>> Engine::build(std::string name, fs::path tar, std::vector<RegistryLogin> logins,
+                                            LineOut log, CancelToken cancel) {
+    EngineRequest request;
+    request.method = "POST";
+    request.target = "/build" + client::encode_query({{"t", name},
+                                                      {"forcerm", "1"}, // containers of steps, if they fail, too
+                                                      {"labels", R"({"linarite.dockerfile":""})"}});
+    request.body_file = std::move(tar);
+    request.timeout = silent_output; // a step may print nothing for as long as the build's own limit lets it
+    if (!logins.empty()) {
+        request.headers["X-Registry-Config"] = print_logins(logins);
     }
-    co_return progress->error() ? Result<void>(Error(Errc::internal, *progress->error())) : Result<void>();
+    co_return co_await follow(std::move(request), std::move(log), std::move(cancel));
 }
 
 asio::awaitable<Result<std::string>> Engine::create(std::string name, ContainerSpec spec) {

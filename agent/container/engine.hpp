@@ -62,6 +62,11 @@ public:
     /// Fetches it from its registry. `log` gets what happens, a line for each step.
     asio::awaitable<Result<void>> pull(std::string name, RegistryLogin login, LineOut log, CancelToken cancel);
 
+    /// Makes an image of a tar with a Dockerfile in it. `logins` are for the registries of what it builds on; `log`
+    /// gets the steps and what they print. Nothing is left of a build that fails or is cancelled.
+    asio::awaitable<Result<void>> build(std::string name, fs::path tar, std::vector<RegistryLogin> logins, LineOut log,
+                                        CancelToken cancel);
+
     /// Its id. conflict: there is one of that name.
     asio::awaitable<Result<std::string>> create(std::string name, ContainerSpec spec);
     asio::awaitable<Result<void>> start(std::string name);
@@ -80,6 +85,7 @@ private:
     asio::awaitable<Result<EngineAnswer>> call(EngineRequest request, PieceSink sink = {}, CancelToken cancel = {});
     asio::awaitable<Result<nlohmann::json>> ask(EngineRequest request); // the document that is answered
     asio::awaitable<Result<void>> command(EngineRequest request);
+    asio::awaitable<Result<void>> follow(EngineRequest request, LineOut log, CancelToken cancel);
     asio::awaitable<Result<void>> remove_once(std::string name);
 
     asio::any_io_executor executor_;

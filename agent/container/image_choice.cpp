@@ -1,5 +1,6 @@
 #include "agent/container/image_choice.hpp"
 
+#include "agent/container/dockerfile.hpp"
 #include "agent/container/rootfs.hpp"
 #include "proto/registry.hpp"
 
@@ -49,20 +50,56 @@ ImageChoice choose_stand_in(const std::string& image, const StandIn& stand_in) {
                                     : stand_in.no_engine));
 }
 
-const ImageRule* find_rule(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules) {
-    if (container.base_image.empty()) {
-        return nullptr;
-    }
-    const std::string whole = proto::full_image_name(container);
+const ImageRule* find_rule(const std::string& image, const std::string& whole, const std::vector<ImageRule>& rules) {
     const auto rule = std::ranges::find_if(rules, [&](const ImageRule& candidate) {
         return ::fnmatch(candidate.pattern.c_str(), whole.c_str(), 0) == 0 ||
-               ::fnmatch(candidate.pattern.c_str(), container.base_image.c_str(), 0) == 0;
+               ::fnmatch(candidate.pattern.c_str(), image.c_str(), 0) == 0;
     });
-    return rule == rules.end() ? nullptr : &*rule;
+    return image.empty() || rule == rules.end() ? nullptr : &*rule;
+}
+
+const ImageRule* find_rule(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules) {
+    return find_rule(container.base_image, proto::full_image_name(container), rules);
 }
 
 std::string name_of(const std::string& image) {
     return is_rootfs(image) ? "root filesystem '" + rootfs_path(image).string() + "'" : "image '" + image + "'";
+}
+
+ImageChoice mapped(const std::string& image, const ImageRule& rule) {
+    const std::string words = "image '" + image + "' is mapped by this node's operator (" + rule.pattern + ") to ";
+    return {rule.image, rule.image.empty() ? words + "the node itself: no container" : words + name_of(rule.image)};
+}
+
+Result<ImageChoice> choose_for_dockerfile(const std::string& dockerfile, const std::vector<ImageRule>& rules,
+                                          const StandIn& stand_in) {
+    const std::string built = image_of_dockerfile(dockerfile);
+    if (const ImageRule* rule = find_rule(built, built, rules)) {
+        return mapped(built, *rule);
+    }
+    std::map<std::string, std::string> instead;
+    std::string reason = "container: an image that is built of the run's dockerfile";
+    for (const std::string& base : bases_of_dockerfile(dockerfile)) {
+        const ImageRule* rule = find_rule(base, base, rules);
+        if (rule != nullptr && (rule->image.empty() || is_rootfs(rule->image))) {
+            return Error(Errc::invalid_argument, "ImageBuildError: the run's dockerfile builds on image '" + base +
+                                                     "', which this node's operator maps (" + rule->pattern + ") to " +
+                                                     (rule->image.empty() ? "the node itself" : name_of(rule->image)) +
+                                                     ": a dockerfile needs an image; map it to one, or map '" + built +
+                                                     "' itself");
+        }
+        if (rule != nullptr) {
+            instead[base] = rule->image;
+            reason += ", on '" + rule->image + "' in the place of '" + base + "' (" + rule->pattern +
+                      ", by this node's operator)";
+        } else if (is_azure_mpi_image(base) && stand_in.is_there) {
+            instead[base] = stand_in_image;
+            reason += ", on '" + std::string(stand_in_image) + "' in the place of '" + base + "'";
+        }
+    }
+    std::string text = with_bases(dockerfile, instead);
+    std::string image = image_of_dockerfile(text);
+    return ImageChoice{std::move(image), std::move(reason), std::move(text)};
 }
 
 } // namespace
@@ -87,8 +124,15 @@ Result<ImageRule> parse_image_rule(std::string_view text) {
 }
 
 bool wants_stand_in(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules) {
-    return container.use_docker && container.base_dockerfile.empty() && is_azure_mpi_image(container.base_image) &&
-           find_rule(container, rules) == nullptr;
+    if (!container.use_docker) {
+        return false;
+    }
+    if (container.base_dockerfile.empty()) {
+        return is_azure_mpi_image(container.base_image) && find_rule(container, rules) == nullptr;
+    }
+    return std::ranges::any_of(bases_of_dockerfile(container.base_dockerfile), [&](const std::string& base) {
+        return is_azure_mpi_image(base) && find_rule(base, base, rules) == nullptr;
+    });
 }
 
 Result<ImageChoice> choose_image(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules,
@@ -101,13 +145,10 @@ Result<ImageChoice> choose_image(const proto::ContainerSettings& container, cons
                                  : "");
     }
     if (!container.base_dockerfile.empty()) {
-        return Error(Errc::invalid_argument, "ImagePullError: images are not built from a dockerfile here: build it, "
-                                             "and give the image's name as the base image");
+        return choose_for_dockerfile(container.base_dockerfile, rules, stand_in);
     }
     if (const ImageRule* rule = find_rule(container, rules)) {
-        const std::string words = "image '" + image + "' is mapped by this node's operator (" + rule->pattern + ") to ";
-        return ImageChoice{rule->image, rule->image.empty() ? words + "the node itself: no container"
-                                                            : words + name_of(rule->image)};
+        return mapped(image, *rule);
     }
     if (is_azure_mpi_image(container.base_image)) {
         return choose_stand_in(image, stand_in);

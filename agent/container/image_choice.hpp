@@ -31,8 +31,9 @@ struct StandIn {
 };
 
 struct ImageChoice {
-    std::string image;  // "" is the node itself; "rootfs:/path" as in a rule
-    std::string reason; // for the build log; "" if there is nothing to say
+    std::string image;        // "" is the node itself; "rootfs:/path" as in a rule
+    std::string reason;       // for the build log; "" if there is nothing to say
+    std::string dockerfile{}; // what the image is built of; "" if it is there or in a registry
 };
 
 /// Whether the choice is one between the stand-in and the node itself, so that choose_image() has to know what the node
@@ -41,7 +42,9 @@ bool wants_stand_in(const proto::ContainerSettings& container, const std::vector
 
 /// The first rule that matches decides (it may be about the name as it was written, or with its registry). Without one
 /// Azure's own base images with an MPI are the stand-in if the node has it; they and Azure's others are else the node
-/// itself, since what they bring is there; and any other image is what it says. invalid_argument for what can't be met.
+/// itself, since what they bring is there; and any other image is what it says. With a dockerfile the same holds for
+/// the images that it builds on, but that Azure's are themselves where there is no stand-in; a rule may also name what
+/// is built (image_of_dockerfile()). invalid_argument for what can't be met.
 Result<ImageChoice> choose_image(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules,
                                  const StandIn& stand_in);
 

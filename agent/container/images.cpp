@@ -1,10 +1,13 @@
 #include "agent/container/images.hpp"
 
+#include "agent/container/alarm.hpp"
 #include "agent/container/container_tool.hpp"
+#include "agent/container/dockerfile.hpp"
 #include "agent/container/registry_login.hpp"
 #include "agent/container/rootfs.hpp"
 #include "async/async.hpp"
 #include "common/clock.hpp"
+#include "common/files.hpp"
 #include "common/ids.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -44,10 +47,12 @@ void take_line(const std::string& line, Image& image) {
     }
 }
 
-Error cannot_be_had(const std::string& name, const Error& error) {
+Error cannot_be_had(const ImageOrder& order, const Error& error) {
     const bool engine_away = error.code() == Errc::unavailable || error.code() == Errc::conflict;
-    return {engine_away ? error.code() : Errc::invalid_argument,
-            "ImagePullError: image '" + name + "' can't be had: " + error.detail()};
+    const std::string what = order.dockerfile.empty()
+                                 ? "ImagePullError: image '" + order.name + "' can't be had: "
+                                 : "ImageBuildError: no image can be built of the run's dockerfile: ";
+    return {engine_away ? error.code() : Errc::invalid_argument, what + error.detail()};
 }
 
 // One image that is made ready, and those who wait for it.
@@ -123,6 +128,8 @@ struct Images::State {
     static asio::awaitable<Result<Image>> fly(Self self, ImageOrder order, FlightPtr flight);
     static asio::awaitable<Result<Image>> make_ready(Self self, ImageOrder order, FlightPtr flight);
     static asio::awaitable<Result<ImageFacts>> fetch(Self self, ImageOrder order, FlightPtr flight);
+    static asio::awaitable<Result<void>> pull(Self self, ImageOrder order, FlightPtr flight);
+    static asio::awaitable<Result<void>> build(Self self, ImageOrder order, FlightPtr flight);
     static asio::awaitable<Result<ImageFacts>> import(Self self, fs::path path, FlightPtr flight);
     static asio::awaitable<Result<ImageFacts>> import_packed(Self self, PackedRootfs packed, FlightPtr flight);
     static asio::awaitable<Result<Image>> look_into(Self self, std::string name, ImageFacts facts, CancelToken cancel);
@@ -184,7 +191,7 @@ asio::awaitable<Result<Image>> Images::State::make_ready(Self self, ImageOrder o
     auto facts = is_rootfs(order.name) ? co_await import(self, rootfs_path(order.name), flight)
                                        : co_await fetch(self, order, flight);
     if (!facts) {
-        co_return cannot_be_had(order.name, facts.error());
+        co_return cannot_be_had(order, facts.error());
     }
     if (const auto found = self->known.find(facts->id); found != self->known.end()) {
         Image image = found->second;
@@ -214,6 +221,17 @@ RegistryLogin choose_login(const ImageOrder& order, const LineOut& log) {
     return find_login(order.name);
 }
 
+/// Of each registry that the dockerfile builds on; of two for one the run's own is the last, which counts.
+std::vector<RegistryLogin> logins_for_build(const ImageOrder& order) {
+    std::vector<RegistryLogin> logins;
+    for (const std::string& base : bases_of_dockerfile(order.dockerfile)) {
+        logins.push_back(find_login(base));
+    }
+    logins.push_back(order.login);
+    std::erase_if(logins, [](const RegistryLogin& login) { return login.username.empty(); });
+    return logins;
+}
+
 } // namespace
 
 asio::awaitable<Result<ImageFacts>> Images::State::fetch(Self self, ImageOrder order, FlightPtr flight) {
@@ -221,6 +239,12 @@ asio::awaitable<Result<ImageFacts>> Images::State::fetch(Self self, ImageOrder o
     if (here || here.error().code() != Errc::not_found) {
         co_return here;
     }
+    const auto made =
+        order.dockerfile.empty() ? co_await pull(self, order, flight) : co_await build(self, order, flight);
+    co_return made ? co_await self->engine->find_image(order.name) : Result<ImageFacts>(made.error());
+}
+
+asio::awaitable<Result<void>> Images::State::pull(Self self, ImageOrder order, FlightPtr flight) {
     const LineOut log = [flight](const std::string& line) { flight->log(line); };
     RegistryLogin login = choose_login(order, log);
     const bool anonymous = login.username.empty();
@@ -230,10 +254,38 @@ asio::awaitable<Result<ImageFacts>> Images::State::fetch(Self self, ImageOrder o
     if (!pulled && anonymous && !order.no_password.empty()) {
         co_return Error(pulled.error().code(), pulled.error().detail() + "; " + order.no_password);
     }
-    if (!pulled) {
-        co_return pulled.error();
+    co_return pulled;
+}
+
+asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, FlightPtr flight) {
+    const fs::path tar = self->settings.scratch / ("dockerfile-" + random_hex(8) + ".tar");
+    const auto packed = co_await on_pool(self->pool, [tar, text = order.dockerfile] {
+        auto made = make_folders(tar.parent_path(), 0700);
+        return made ? pack_dockerfile(text, tar) : made;
+    });
+    if (!packed) {
+        co_return packed.error();
     }
-    co_return co_await self->engine->find_image(order.name);
+    flight->log("image '" + order.name + "' is not on this node: building it");
+    const auto begun = std::chrono::steady_clock::now();
+    CancelToken stop;
+    const auto hook = flight->cancel.on_cancel([stop] { stop.cancel(); });
+    const Alarm alarm(co_await asio::this_coro::executor, self->settings.build_limit, stop);
+    auto built = co_await self->engine->build(
+        order.name, tar, logins_for_build(order), [flight](const std::string& line) { flight->log(line); }, stop);
+    co_await on_pool(self->pool, [tar] {
+        std::error_code ignored;
+        return fs::remove(tar, ignored);
+    });
+    if (!built && alarm.rung()) {
+        co_return Error(Errc::invalid_argument, "it took longer than " + format_duration(self->settings.build_limit) +
+                                                    " and was ended; --env-build-limit sets how long it may take");
+    }
+    const auto took = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begun);
+    if (built) {
+        flight->log("the image was built in " + format_duration(took));
+    }
+    co_return built;
 }
 
 asio::awaitable<Result<ImageFacts>> Images::State::import(Self self, fs::path path, FlightPtr flight) {

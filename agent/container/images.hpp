@@ -1,4 +1,4 @@
-// agent/container/images.hpp: images that runs ask for: fetched if they are not here, and looked into once.
+// agent/container/images.hpp: images that runs ask for: fetched or built if they are not here, and looked into once.
 #pragma once
 
 #include "agent/container/engine.hpp"
@@ -30,6 +30,7 @@ struct ImageOrder {
     std::string name;          // "rootfs:/path" is a root filesystem of the operator's
     RegistryLogin login{};     // that the run came with; it is for its own registry alone
     std::string no_password{}; // why it came with a user name alone, for who is refused; "" if it did not
+    std::string dockerfile{};  // what it is built of if it is not here; "": it is in a registry
 };
 
 /// How the images of one node are made ready.
@@ -37,6 +38,7 @@ struct ImageSettings {
     std::string user;                            // of containers that look into an image
     Labels labels;                               // of those
     fs::path scratch;                            // where root filesystems are packed
+    std::chrono::seconds build_limit{1800};      // for one image that is built of a dockerfile
     std::chrono::milliseconds patience{120'000}; // with an engine that went away while it was asked
 };
 
@@ -50,9 +52,9 @@ public:
     Images(const Images&) = delete;
     Images& operator=(const Images&) = delete;
 
-    /// Looks here first, and asks the registry only for what is not here. An engine that goes away meanwhile is waited
-    /// for. invalid_argument: it can't be had, with the registry's own words; unavailable: the engine is away;
-    /// conflict: cancelled.
+    /// Looks here first, and asks the registry, or has it built, only for what is not here. An engine that goes away
+    /// meanwhile is waited for. invalid_argument: it can't be had, with the registry's own words; unavailable: the
+    /// engine is away; conflict: cancelled.
     asio::awaitable<Result<Image>> provide(ImageOrder order, LineOut log, CancelToken cancel);
 
 private:

@@ -37,6 +37,13 @@ void PullProgress::take(const std::string& line) {
         error_ = reader.text("error");
         return;
     }
+    if (reader.has("stream")) {
+        take_output(reader.text("stream"));
+        return;
+    }
+    if (reader.has("aux")) {
+        return; // the id, for programs
+    }
     const std::string id = reader.text("id");
     const std::string status = reader.text("status");
     proto::JsonReader detail = reader.object("progressDetail");
@@ -45,6 +52,25 @@ void PullProgress::take(const std::string& line) {
     } else if (status == "Downloading") {
         layers_[id] = {detail.unsigned_integer("current", 0), detail.unsigned_integer("total", 0)};
         say_sum();
+    }
+}
+
+void PullProgress::take_output(std::string_view text) {
+    output_ += text;
+    for (auto end = output_.find_first_of("\r\n"); end != std::string::npos; end = output_.find_first_of("\r\n")) {
+        std::string line = output_.substr(0, end);
+        output_.erase(0, end + 1);
+        for (const std::string_view colour : {"\x1b[91m", "\x1b[0m"}) { // Docker's, for what goes to stderr
+            for (auto at = line.find(colour); at != std::string::npos; at = line.find(colour)) {
+                line.erase(at, colour.size());
+            }
+        }
+        if (!line.empty()) {
+            log_(std::move(line));
+        }
+    }
+    if (output_.size() > longest_line) {
+        output_.clear();
     }
 }
 

@@ -1,4 +1,4 @@
-// agent/container/pull_progress.hpp: from the engine's report of a pull to lines for people.
+// agent/container/pull_progress.hpp: from the engine's report of a pull or a build to lines for people.
 #pragma once
 
 #include <chrono>
@@ -11,8 +11,8 @@
 
 namespace linarite::agent {
 
-/// Takes the body of POST /images/create: a JSON object on each line. An error comes inside of it, under a status of
-/// 200.
+/// Takes the body of POST /images/create or /build: a JSON object on each line. An error comes inside of it, under a
+/// status of 200.
 class PullProgress {
 public:
     using Clock = std::function<std::chrono::steady_clock::time_point()>;
@@ -28,11 +28,13 @@ private:
         std::uint64_t of = 0;
     };
     void take(const std::string& line);
+    void take_output(std::string_view text);
     void say_sum();
 
     std::function<void(std::string)> log_;
     Clock clock_;
     std::string rest_;
+    std::string output_; // of a build, after its last whole line
     std::map<std::string, Layer> layers_;
     std::optional<std::chrono::steady_clock::time_point> said_;
     std::optional<std::string> error_;

@@ -100,12 +100,12 @@ def test_an_environment_is_made_from_one_that_conda_has(sdk):
     assert found["packages"] == ["six"]
 
 
-HOW = "kept as it is; for a run the node itself stands in for an image that is to be built"
+STANDS_IN = "the node itself stands in for the image, if docker is not enabled"
 
 
-@pytest.mark.differs("Environment.from_docker_image", "the node itself stands in for the image, if docker is not enabled")
-@pytest.mark.differs("Environment.from_dockerfile", HOW)
-@pytest.mark.differs("Environment.from_docker_build_context", HOW)
+@pytest.mark.differs("Environment.from_docker_image", STANDS_IN)
+@pytest.mark.differs("Environment.from_dockerfile", STANDS_IN)
+@pytest.mark.differs("Environment.from_docker_build_context", STANDS_IN + "; a run that has it enabled is refused")
 def test_environments_of_images_are_kept_and_the_node_stands_in(sdk):
     sdk.project("print('on the node')")
     (sdk.user / "Dockerfile").write_text("FROM scratch\n")

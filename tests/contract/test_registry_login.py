@@ -132,3 +132,39 @@ def test_a_registered_environment_needs_its_password_with_each_submit(private_sd
     assert found["user"] == "anna" and not found["kept"]
     assert "no password came with it" in found["lacking"], found
     assert found["complete"] == "Completed"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a container engine needs root")
+@pytest.mark.skipif(not shutil.which("dockerd"), reason="dockerd is not installed (deploy/install-deps --tests does it)")
+def test_an_estimator_in_an_image_of_a_dockerfile_on_a_private_one(private_sdk, private_cluster, private_registry):
+    engine, registry, image = private_registry
+    engine.call("DELETE", f"/v1.41/images/{registry.name}/{image}")
+    private_sdk.project("import os; print('built:', os.path.exists('/built-here'))")
+
+    found = private_sdk.results(f"""
+        from azureml.train.estimator import Estimator
+
+        with open("Dockerfile", "w") as file:
+            file.write("FROM {registry.name}/{image}\\nRUN echo of a dockerfile && touch /built-here\\n")
+        made = Environment.from_dockerfile("of-a-file", "Dockerfile")
+        made.docker.enabled = True
+        made.python.user_managed_dependencies = True
+        made.docker.base_image_registry.address = {registry.name!r}
+        made.docker.base_image_registry.username = "anna"
+
+        def submit(password):
+            made.docker.base_image_registry.password = password
+            est = Estimator("project", compute_target="cpu-cluster", entry_script="train.py", environment_definition=made)
+            run = Experiment(ws, "dockerfiles").submit(est)
+            run.wait_for_completion(raise_on_error=False)
+            return dict(id=run.id, status=run.get_status(), error=str(run.get_details().get("error")))
+
+        result(wrong=submit("not-{PASSWORD}"), right=submit({PASSWORD!r}))
+    """)
+
+    wrong, right = found["wrong"], found["right"]
+    assert wrong["status"] == "Failed" and "ImageBuildError" in wrong["error"] and "unauthorized" in wrong["error"], wrong
+    log = private_cluster.file(right["id"], "azureml-logs/20_image_build_log.txt").decode()
+    assert right["status"] == "Completed", (right, log)
+    assert b"built: True" in private_cluster.driver_log(right["id"])
+    assert "of a dockerfile" in log.splitlines() and PASSWORD not in log

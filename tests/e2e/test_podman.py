@@ -27,6 +27,13 @@ from test_containers import (  # noqa: F401  the tests and fixtures of the other
     test_what_the_operator_gives_a_container_is_what_the_engine_is_told,
     two_nodes,
 )
+from test_dockerfiles import (  # noqa: F401
+    dockerfile,
+    test_a_build_has_a_limit_and_can_be_cancelled,
+    test_a_build_that_fails_ends_the_run_in_the_engines_words,
+    test_it_is_built_once_and_runs_are_inside_of_it,
+    test_what_it_builds_on_may_be_mapped_and_packages_go_on_top,
+)
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,22 @@ TEST(PullProgress, StepsAreLinesAndBytesAreSummedUp) {
     EXPECT_FALSE(progress.error());
 }
 
+TEST(PullProgress, WhatABuildPrintsIsCutIntoLines) {
+    std::vector<std::string> lines;
+    PullProgress progress([&](std::string line) { lines.push_back(std::move(line)); }, std::chrono::steady_clock::now);
+
+    progress.feed(R"({"stream":"Step 1/2 : FROM a\n"})"
+                  "\n"
+                  R"({"stream":" ---\u003e Running in 12\n"}
+{"stream":"half"}
+{"stream":" a line\r\n\n"}
+{"stream":"\u001b[91mto stderr\u001b[0m\n"}
+{"aux":{"ID":"sha256:12"}}
+)");
+
+    EXPECT_THAT(lines, ElementsAre("Step 1/2 : FROM a", " ---> Running in 12", "half a line", "to stderr"));
+}
+
 TEST(PullProgress, AnErrorComesInTheMiddleOfASuccess) {
     PullProgress progress([](const std::string&) {}, std::chrono::steady_clock::now);
 

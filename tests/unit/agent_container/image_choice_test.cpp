@@ -1,3 +1,4 @@
+#include "agent/container/dockerfile.hpp"
 #include "agent/container/image_choice.hpp"
 
 #include <gmock/gmock.h>
@@ -90,14 +91,52 @@ TEST(ImageChoice, WithDockerSwitchedOffItIsTheNodeItself) {
     EXPECT_THAT(choose_image(container, rules, {})->reason, HasSubstr("switched off"));
 }
 
-TEST(ImageChoice, ADockerfileIsRefusedInWords) {
+proto::ContainerSettings builds(const std::string& dockerfile) {
     auto container = asks_for("");
-    container.base_dockerfile = "FROM scratch";
+    container.base_dockerfile = dockerfile;
+    return container;
+}
 
-    const auto refused = choose_image(container, {}, {});
+TEST(ImageChoice, ADockerfileIsBuiltUnderTheNameOfItsContent) {
+    const auto choice = choose_image(builds("FROM debian:12\nRUN true\n"), rules, {});
+    const auto other = choose_image(builds("FROM debian:12\nRUN false\n"), rules, {});
+
+    ASSERT_TRUE(choice);
+    EXPECT_EQ(choice->dockerfile, "FROM debian:12\nRUN true\n");
+    EXPECT_EQ(choice->image, image_of_dockerfile(choice->dockerfile));
+    EXPECT_NE(choice->image, other->image);
+    EXPECT_EQ(choice->reason, "container: an image that is built of the run's dockerfile");
+}
+
+TEST(ImageChoice, WhatADockerfileBuildsOnIsMappedToo) {
+    const std::string azures = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu20.04";
+    const auto container = builds("FROM team/x:1 AS first\nFROM " + azures + "\nCOPY --from=first /a /a\n");
+    ASSERT_TRUE(wants_stand_in(container, rules));
+
+    const auto choice = choose_image(container, rules, {"", true});
+    const auto without = choose_image(container, {}, {"", false});
+
+    ASSERT_TRUE(choice && without);
+    EXPECT_EQ(choice->dockerfile, "FROM b:2 AS first\nFROM linarite/openmpi:1\nCOPY --from=first /a /a\n");
+    EXPECT_EQ(choice->image, image_of_dockerfile(choice->dockerfile));
+    EXPECT_THAT(choice->reason, HasSubstr("on 'b:2' in the place of 'team/x:1' (team*, by this node's operator)"));
+    EXPECT_THAT(choice->reason, HasSubstr("on 'linarite/openmpi:1' in the place of '" + azures + "'"));
+    EXPECT_EQ(without->dockerfile, container.base_dockerfile) << "the engine may be able to fetch them";
+}
+
+TEST(ImageChoice, ADockerfileNeedsImagesAndMayBeMappedAsAWhole) {
+    const auto container = builds("FROM my/private/x\n");
+    const std::string name = image_of_dockerfile(container.base_dockerfile);
+
+    const auto refused = choose_image(container, rules, {});
 
     ASSERT_FALSE(refused);
-    EXPECT_THAT(refused.error().detail(), HasSubstr("dockerfile"));
+    EXPECT_THAT(refused.error().detail(),
+                HasSubstr("'my/private/x', which this node's operator maps (*/private/*) to"));
+    EXPECT_THAT(refused.error().detail(), HasSubstr("map '" + name + "' itself"));
+    EXPECT_EQ(choose_image(container, {{"linarite/dockerfile:*", ""}}, {})->image, "");
+    EXPECT_FALSE(choose_image(container, {{"*", "rootfs:/srv/r"}}, {})->dockerfile.size()) << "the whole is mapped";
+    EXPECT_FALSE(choose_image(container, {{"my/*", "rootfs:/srv/r"}}, {}));
 }
 
 TEST(ImageChoice, RulesAreReadFromTheCommandLine) {

@@ -97,6 +97,37 @@ TEST(BuildDefinitionTest, AnImageAsksForAContainer) {
     EXPECT_TRUE(parsed->python.user_managed);
 }
 
+TEST(BuildDefinitionTest, ADockerfileGoesAlongAsItsText) {
+    const TempFolder folder;
+    DefinitionFlags flags;
+    folder.write("Dockerfile", "FROM debian:12\n");
+    flags.dockerfile = folder.path() / "Dockerfile";
+    flags.script = {"a.py"};
+    const Json base{{"environment", {{"docker", {{"baseImage", "of the job file"}}}}}};
+
+    const auto parsed = proto::parse_run_definition(build_definition(flags, base).value());
+
+    ASSERT_TRUE(parsed) << parsed.error().detail();
+    EXPECT_TRUE(parsed->container.use_docker);
+    EXPECT_EQ(parsed->container.base_image, "");
+    EXPECT_EQ(parsed->container.base_dockerfile, "FROM debian:12\n");
+}
+
+TEST(BuildDefinitionTest, ADockerfileIsThereAndIsTheOnlyImage) {
+    DefinitionFlags missing;
+    missing.dockerfile = "/nowhere/Dockerfile";
+    DefinitionFlags both;
+    both.dockerfile = "/dev/null";
+    both.image = "debian:12";
+
+    for (const DefinitionFlags& flags : {missing, both}) {
+        const auto refused = build_definition(flags, Json::object());
+        ASSERT_FALSE(refused);
+        ASSERT_EQ(refused.error().faults().size(), 1U);
+        EXPECT_EQ(refused.error().faults()[0].pointer, "/environment/docker/baseDockerfile");
+    }
+}
+
 TEST(BuildDefinitionTest, AllFlagsThatCannotBeReadAreSaidAtOnce) {
     DefinitionFlags flags;
     flags.data = {"digits", "=store/x", "ok=store", "d="};

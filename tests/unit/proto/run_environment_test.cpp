@@ -127,6 +127,16 @@ TEST(Container, AnImageForARunWithoutOneIsRefused) {
                                                "custom_docker_base_image parameter is not allowed"}));
 }
 
+TEST(Container, AFolderToBuildFromIsRefusedIfARunIsToBeInIt) {
+    const std::string context = R"("buildContext":{"locationType":"storageAccount","location":"https://x/y"})";
+
+    const auto faults = definition_faults(R"({"environment":{"docker":{"enabled":true,)" + context + "}}}");
+
+    ASSERT_EQ(faults.size(), 1U);
+    EXPECT_EQ(faults[0].pointer, "/environment/docker/buildContext");
+    EXPECT_FALSE(definition(R"({"environment":{"docker":{)" + context + "}}}").container.use_docker);
+}
+
 TEST(Container, TheRunsOwnSharedMemoryWins) {
     EXPECT_EQ(definition(R"({"environment":{"docker":{"shmSize":"2g"}},"docker":{"shmSize":"8g"}})").container.shm_size,
               "8g");
