@@ -1,5 +1,7 @@
 #include "agent/run_container.hpp"
 
+#include "common/files.hpp"
+
 namespace linarite::agent {
 
 namespace {
@@ -75,9 +77,6 @@ std::vector<BindMount> container_mounts(const LaunchOrder& order, const std::vec
             add_if_there(mounts, file->second, true);
         }
     }
-    if (!order.environment_folder.empty()) {
-        add_if_there(mounts, order.environment_folder, true);
-    }
     if (!order.launch_socket.empty()) {
         // its folder, since the socket is made anew when the agent is started again
         add_if_there(mounts, fs::path(order.launch_socket).parent_path(), true);
@@ -89,6 +88,19 @@ std::vector<BindMount> container_mounts(const LaunchOrder& order, const std::vec
         }
     }
     return mounts;
+}
+
+Result<std::vector<OwnView>> container_views(const LaunchOrder& order) {
+    if (order.environment_folder.empty()) {
+        return std::vector<OwnView>();
+    }
+    OwnView view{order.environment_folder, order.run_dir / "changes"};
+    for (const char* part : {"upper", "work"}) {
+        if (auto made = make_folders(view.changes / part); !made) {
+            return made.error();
+        }
+    }
+    return std::vector<OwnView>{std::move(view)};
 }
 
 std::string image_lock(const Image& image) {

@@ -2,6 +2,7 @@
 
 #include "agent/task_record.hpp"
 #include "common/clock.hpp"
+#include "common/file_tree.hpp"
 #include "common/files.hpp"
 
 #include <spdlog/spdlog.h>
@@ -177,14 +178,12 @@ asio::awaitable<void> RunTask::clear() {
 }
 
 asio::awaitable<void> RunTask::remove_folder(fs::path folder) {
-    auto remove = [folder]() -> Result<void> {
-        std::error_code failed;
-        fs::remove_all(folder, failed);
-        return failed ? Result<void>(Error(Errc::internal, failed.message())) : Result<void>();
+    auto remove = [folder] {
+        const std::atomic<bool> never{false};
+        return delete_tree(folder, never);
     };
     if (auto removed = co_await on_pool(context_.pool, std::move(remove)); !removed) {
-        spdlog::warn("a run's folder cannot be removed: folder={} cause=\"{}\"", folder.string(),
-                     removed.error().detail());
+        spdlog::warn("a run's folder cannot be removed: cause=\"{}\"", removed.error().detail());
     }
 }
 

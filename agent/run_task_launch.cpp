@@ -195,12 +195,17 @@ asio::awaitable<Result<std::unique_ptr<Supervisor>>> RunTask::start_supervisor(L
         co_return Supervisor::start(context_.executor, context_.shim, folders_.job(), folders_.state,
                                     &context_.spawner);
     }
+    auto views = co_await on_pool(context_.pool, [order] { return container_views(order); });
+    if (!views) {
+        co_return views.error();
+    }
     ContainerOrder container;
     container.run = desired_.run;
     container.fence = desired_.fence;
     container.image = *image_;
     container.settings = definition_.container;
     container.mounts = container_mounts(order, desired_.data);
+    container.views = std::move(*views);
     container.shim = context_.shim;
     container.job_file = folders_.job();
     container.facts_dir = folders_.state;

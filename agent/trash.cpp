@@ -1,5 +1,6 @@
 #include "agent/trash.hpp"
 
+#include "common/file_tree.hpp"
 #include "common/files.hpp"
 #include "common/ids.hpp"
 
@@ -18,18 +19,6 @@ namespace {
 
 constexpr int most_waiting = 500;
 constexpr int humble = 10; // niceness: a tenth of a core where others want them all
-
-/// Like remove_all(), but leaves the rest as soon as `ending` is set: ten thousand files take many seconds.
-void remove_tree(const fs::path& path, const std::atomic<bool>& ending, std::error_code& ec) {
-    if (fs::is_directory(fs::symlink_status(path, ec))) {
-        for (fs::directory_iterator at(path, ec), end; !ec && at != end && !ending; at.increment(ec)) {
-            remove_tree(at->path(), ending, ec);
-        }
-    }
-    if (!ec && !ending) {
-        fs::remove(path, ec);
-    }
-}
 
 } // namespace
 
@@ -58,11 +47,11 @@ Trash::~Trash() {
 void Trash::remove_later(fs::path entry) {
     ++*waiting_;
     boost::asio::post(remover_, [entry = std::move(entry), waiting = waiting_, ending = ending_] {
-        std::error_code ec;
-        remove_tree(entry, *ending, ec);
+        // whatever a run did to its permissions; and ten thousand files take many seconds
+        const auto deleted = delete_tree(entry, *ending);
         --*waiting;
-        if (ec) {
-            spdlog::warn("a run's folder cannot be removed: folder={} cause=\"{}\"", entry.string(), ec.message());
+        if (!deleted) {
+            spdlog::warn("a run's folder cannot be removed: cause=\"{}\"", deleted.error().detail());
         }
     });
 }

@@ -1,5 +1,6 @@
 #include "environments/eviction.hpp"
 
+#include "common/file_tree.hpp"
 #include "common/files.hpp"
 #include "environments/usage.hpp"
 

@@ -1,13 +1,10 @@
 #include "environments/usage.hpp"
 
-#include <cerrno>
-#include <fts.h>
-#include <functional>
-#include <memory>
+#include "common/file_tree.hpp"
+
 #include <set>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 namespace linarite::environments {
 
@@ -15,27 +12,6 @@ namespace {
 
 constexpr std::uint64_t block = 512; // what st_blocks counts, on every file system
 const std::atomic<bool> never{false};
-
-// Calls `each` for every entry below and including `folder`: folders before and after what is in them.
-void walk(const fs::path& folder, const std::atomic<bool>& stop, const std::function<void(FTSENT&)>& each) {
-    std::string path = folder.string();
-    char* roots[] = {path.data(), nullptr}; // NOLINT(*-avoid-c-arrays): as fts_open(3) wants it
-    const auto close = [](FTS* tree) { ::fts_close(tree); };
-    const std::unique_ptr<FTS, decltype(close)> tree(::fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, nullptr), close);
-    if (!tree) {
-        return;
-    }
-    // read at least once: glibc's fts_close forgets the root of a tree that was never read
-    do {
-        FTSENT* entry = ::fts_read(tree.get()); // NOLINT(concurrency-mt-unsafe): a tree of its own
-        if (entry == nullptr) {
-            return;
-        }
-        if (!stop) {
-            each(*entry);
-        }
-    } while (!stop);
-}
 
 bool has_facts(const FTSENT& entry) {
     return entry.fts_info == FTS_D || entry.fts_info == FTS_DNR || entry.fts_info == FTS_F ||
@@ -76,8 +52,9 @@ std::uint64_t make_files_read_only(const fs::path& folder) {
     constexpr mode_t writable = S_IWUSR | S_IWGRP | S_IWOTH;
     std::uint64_t bytes = 0;
     std::set<FileId> seen;
-    // One walk for both, and no chmod for what a link to the installer's cache finds read-only: it is a third of the time.
-    walk(folder, never, [&](FTSENT& entry) {
+    // One walk for both, and no chmod for what a link to the installer's cache finds read-only: it is a third of the
+    // time.
+    for_each_entry(folder, never, [&](FTSENT& entry) {
         if (!has_facts(entry)) {
             return;
         }
@@ -120,7 +97,7 @@ void Usage::measure(const fs::path& part, const std::atomic<bool>& stop) {
     remove(part);
     Part& found = parts_[part];
     std::set<FileId> seen;
-    walk(part, stop, [&](FTSENT& entry) {
+    for_each_entry(part, stop, [&](FTSENT& entry) {
         if (!has_facts(entry)) {
             return;
         }
@@ -164,31 +141,6 @@ std::uint64_t Usage::remove(const fs::path& part) {
     parts_.erase(found);
     total_ -= freed;
     return freed;
-}
-
-Result<void> delete_tree(const fs::path& folder, const std::atomic<bool>& stop) {
-    Result<void> done;
-    const auto note = [&](const FTSENT& entry, int error_number) {
-        if (done && error_number != ENOENT && error_number != ENOTEMPTY) { // another one deletes here, too
-            done = errno_error("delete '" + std::string(entry.fts_path) + "'", error_number);
-        }
-    };
-    walk(folder, stop, [&](FTSENT& entry) {
-        if (entry.fts_info == FTS_D) {
-            if ((entry.fts_statp->st_mode & S_IRWXU) != S_IRWXU) {
-                ::chmod(entry.fts_path, S_IRWXU); // an owner's read-only folder lets nothing go
-            }
-        } else if (entry.fts_info == FTS_DP || entry.fts_info == FTS_DNR) {
-            if (::rmdir(entry.fts_path) != 0) {
-                note(entry, errno);
-            }
-        } else if (entry.fts_info == FTS_ERR || entry.fts_info == FTS_NS) {
-            note(entry, entry.fts_errno);
-        } else if (::unlink(entry.fts_path) != 0) {
-            note(entry, errno);
-        }
-    });
-    return done;
 }
 
 } // namespace linarite::environments

@@ -55,8 +55,4 @@ private:
     std::uint64_t total_ = 0;
 };
 
-/// Deletes a folder, whatever its permissions; ends early when `stop` is set. Others may delete in it at the same time.
-/// Gives the first error; there being nothing is none.
-Result<void> delete_tree(const fs::path& folder, const std::atomic<bool>& stop);
-
 } // namespace linarite::environments

@@ -21,7 +21,30 @@ Json print_limits(const std::vector<proto::ContainerArguments::Limit>& limits) {
     return out;
 }
 
-Json print_host(const ContainerSpec& spec) {
+/// A volume that is made with the container and removed with it.
+Json print_view(const OwnView& view) {
+    const std::string options = "lowerdir=" + view.path.string() + ",upperdir=" + (view.changes / "upper").string() +
+                                ",workdir=" + (view.changes / "work").string();
+    return {{"Type", "volume"},
+            {"Target", view.path.string()},
+            {"VolumeOptions",
+             {{"NoCopy", true},
+              {"DriverConfig",
+               {{"Name", "local"}, {"Options", {{"type", "overlay"}, {"device", "overlay"}, {"o", options}}}}}}}};
+}
+
+/// "FOLDER:FOLDER:O,...", as `podman run --volume` takes it (Podman 4).
+std::string print_podman_view(const OwnView& view) {
+    return view.path.string() + ":" + view.path.string() + ":O,upperdir=" + (view.changes / "upper").string() +
+           ",workdir=" + (view.changes / "work").string();
+}
+
+/// Neither way to say it has signs that would let these be parts of a path.
+bool can_be_said(const OwnView& view) {
+    return (view.path.string() + view.changes.string()).find_first_of(",:\\") == std::string::npos;
+}
+
+Json print_host(const ContainerSpec& spec, bool for_podman) {
     Json host{{"NetworkMode", "host"}, // ranks and the service are reached as from the node itself
               {"Init", true},          // a first process that passes signals on and reaps
               {"IpcMode", spec.host_ipc ? "host" : "private"},
@@ -32,6 +55,13 @@ Json print_host(const ContainerSpec& spec) {
                           {"Source", mount.path.string()},
                           {"Target", mount.path.string()},
                           {"ReadOnly", mount.read_only}});
+    }
+    for (const OwnView& view : spec.views) {
+        if (for_podman) {
+            host["Binds"].push_back(print_podman_view(view));
+        } else {
+            mounts.push_back(print_view(view));
+        }
     }
     host["Mounts"] = std::move(mounts);
     if (spec.shm_bytes > 0 && !spec.host_ipc) {
@@ -73,7 +103,16 @@ std::vector<BindMount> tidy_mounts(std::vector<BindMount> mounts) {
     return out;
 }
 
-Json print(const ContainerSpec& spec) {
+ContainerSpec without_views(ContainerSpec spec) {
+    for (OwnView& view : spec.views) {
+        spec.mounts.push_back({std::move(view.path), true});
+    }
+    spec.views.clear();
+    return spec;
+}
+
+Json print(const ContainerSpec& given, bool for_podman) {
+    const ContainerSpec& spec = std::ranges::all_of(given.views, can_be_said) ? given : without_views(given);
     std::vector<std::string> variables;
     for (const auto& [name, value] : spec.variables) {
         variables.push_back(name);
@@ -83,7 +122,7 @@ Json print(const ContainerSpec& spec) {
                 {"Cmd", Json::array()},  {"Env", variables},
                 {"User", spec.user},     {"WorkingDir", spec.folder.string()},
                 {"Labels", spec.labels}, {"Tty", false},
-                {"OpenStdin", false},    {"HostConfig", print_host(spec)}};
+                {"OpenStdin", false},    {"HostConfig", print_host(spec, for_podman)}};
 }
 
 } // namespace linarite::agent

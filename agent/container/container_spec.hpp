@@ -22,6 +22,13 @@ struct BindMount {
     bool operator==(const BindMount&) const = default;
 };
 
+/// A folder of the node that is seen in the container at the same path, and that it may change: its changes go to
+/// folders of its own, as an overlay.
+struct OwnView {
+    fs::path path;
+    fs::path changes; // holds `upper` and `work`, which are there
+};
+
 using Labels = std::map<std::string, std::string>;
 
 struct ContainerSpec {
@@ -32,6 +39,7 @@ struct ContainerSpec {
     fs::path folder = "/";
     Labels labels;
     std::vector<BindMount> mounts;
+    std::vector<OwnView> views;
     std::uint64_t shm_bytes = 0; // 0: the engine's own default
     bool host_ipc = false;
     std::uint64_t memory_bytes = 0; // 0: no limit
@@ -44,7 +52,10 @@ struct ContainerSpec {
 /// ones first.
 std::vector<BindMount> tidy_mounts(std::vector<BindMount> mounts);
 
-/// The body of POST /containers/create.
-nlohmann::json print(const ContainerSpec& spec);
+/// The same with read-only mounts in the place of views, for where the engine can't make them.
+ContainerSpec without_views(ContainerSpec spec);
+
+/// The body of POST /containers/create. Docker and Podman have different words for views.
+nlohmann::json print(const ContainerSpec& spec, bool for_podman = false);
 
 } // namespace linarite::agent

@@ -170,6 +170,7 @@ ContainerSpec Containers::make_spec(const ContainerOrder& order, const std::stri
         {owner_label, policy_.owner}, {run_label, order.run.str()}, {fence_label, std::to_string(order.fence)}};
     spec.mounts = order.mounts;
     spec.mounts.push_back({order.shim, true});
+    spec.views = order.views;
     spec.shm_bytes = shm_bytes(order.settings, arguments);
     spec.host_ipc = arguments.host_ipc;
     spec.memory_bytes = tighter(policy_.memory_bytes, arguments.memory_bytes);
@@ -194,6 +195,18 @@ asio::awaitable<Result<std::unique_ptr<Supervisor>>> Containers::start(Container
         co_return written.error();
     }
     ContainerSpec spec = make_spec(order, name, *arguments);
+    if (::geteuid() != 0) {
+        spec = without_views(std::move(spec)); // an overlay of root's leaves files that only root can remove
+    }
+    if (!spec.views.empty()) {
+        auto started = co_await ContainerSupervisor::start(executor_, *found, name, spec, order.facts_dir);
+        if (started || started.error().code() == Errc::unavailable) {
+            co_return started;
+        }
+        spdlog::warn("a run has to do with a read-only environment: container={} cause=\"{}\"", name,
+                     started.error().detail());
+        spec = without_views(std::move(spec));
+    }
     co_return co_await ContainerSupervisor::start(executor_, *found, name, std::move(spec), order.facts_dir);
 }
 

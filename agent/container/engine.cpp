@@ -247,10 +247,13 @@ asio::awaitable<Result<void>> Engine::build(std::string name, fs::path tar, std:
 }
 
 asio::awaitable<Result<std::string>> Engine::create(std::string name, ContainerSpec spec) {
+    if (const auto known = co_await introduce(); !known) { // which of both it is decides how this is said
+        co_return known.error();
+    }
     EngineRequest request;
     request.method = "POST";
     request.target = "/containers/create" + client::encode_query({{"name", name}});
-    request.body = proto::print_json(print(spec));
+    request.body = proto::print_json(print(spec, is_podman_));
     const auto document = co_await ask(std::move(request));
     if (!document) {
         co_return document.error();

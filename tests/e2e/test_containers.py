@@ -14,6 +14,7 @@ from engine import BARE_IMAGE, IMAGE, PASSWORD, Engine, NoEngine, Registry, make
 from test_ordinary_user import become_nobody, readable
 from test_process_groups import GLOO, REDUCE
 from test_restarts import counted_lines, log_of
+from wheelhouse import write_wheel
 
 MPI = ["--backend", "mpi"]
 IN_IMAGE = ["--image", IMAGE, "--user-managed"]
@@ -471,9 +472,16 @@ def cluster_of_nobody(engine):
             cluster.destroy()
 
 
-# Leaves files of all kinds, also such that their owner may not write.
+# Leaves files of all kinds, also such that their owner may not write, and folders that they may not even read.
 LEAVES_FILES = """
-import os
+import os, six
+try:
+    os.remove(six.__file__)
+except OSError as error:
+    assert os.getuid() != 0, error
+os.makedirs("closed/deep")
+os.chmod("closed/deep", 0)
+os.chmod("closed", 0o500)
 os.makedirs("outputs/deep", exist_ok=True)
 open("outputs/deep/closed", "w").write("x")
 os.chmod("outputs/deep/closed", 0o400)
@@ -487,12 +495,13 @@ def test_files_of_a_run_in_a_container_are_its_agents(cluster_of_nobody, cluster
     folder = readable(project(LEAVES_FILES))
 
     for where, uid, gid in ((of_nobody, user.pw_uid, user.pw_gid), (cluster, 0, 0)):
-        run = where.run(folder, "train.py", flags=IN_IMAGE)
+        run = where.run(folder, "train.py", flags=["--image", IMAGE, "--pip", "six"], deadline=120)
         assert run["status"] == "Completed", run
         assert f"uid {uid} gid {gid} {uid}" in where.driver_log(run["run_id"]).decode()
         assert where.file(run["run_id"], "outputs/deep/closed") == b"x"
-        work = where.data / f"agent-{where.show(run['run_id'])['nodes'][0]}" / "work"
-        wait_until(lambda: not any(work.iterdir()), lambda: f"the run's folder goes: {list(work.rglob('*'))}")
+        agent = where.data / f"agent-{where.show(run['run_id'])['nodes'][0]}"
+        left = lambda: [*agent.glob("work/*"), *agent.glob("trash/*")]  # noqa: B023, E731
+        wait_until(lambda: not left(), lambda: f"the run's folder goes: {left()}")  # noqa: B023
         strangers = [path for path in where.data.rglob("*") if path.lstat().st_uid != uid]
         assert not strangers, strangers
 
@@ -537,6 +546,42 @@ def test_a_conda_environment_goes_into_an_image_with_its_own_python(cluster, pro
     log = cluster.file(run["run_id"], "azureml-logs/20_image_build_log.txt").decode()
     assert "conda (rattler, which this agent installs for itself): the run names channel" in log
     assert "lin-hello 1.1 py_0 sha256:" in cluster.file(run["run_id"], "azureml-logs/environment_lock.txt").decode()
+
+
+# As scripts do that install what they miss, and as one does that thinks it is alone.
+CHANGES_ITS_ENVIRONMENT = """
+import os, subprocess, sys, six
+try:
+    import lin_extra
+    print("it was there")
+except ImportError:
+    print("it was not there")
+print("touched" if hasattr(six, "touched") else "untouched")
+os.chmod(six.__file__, 0o644)
+open(six.__file__, "a").write("touched = True\\n")
+subprocess.run([sys.executable, "-m", "pip", "install", "--no-index", "--find-links", "wheels", "lin-extra"], check=True)
+subprocess.run([sys.executable, "-c", "import six, lin_extra; print('with both:', six.touched)"], check=True)
+"""
+
+
+def test_what_a_run_changes_in_its_environment_is_its_own_in_a_container(cluster, engine, project):
+    folder = project(CHANGES_ITS_ENVIRONMENT)
+    (folder / "wheels").mkdir()
+    write_wheel(folder / "wheels", "lin-extra", "1.0", "lin_extra")
+    volumes = engine.call("GET", "/v1.41/volumes")[1]
+
+    for _ in range(2):
+        run = cluster.run(folder, "train.py", flags=["--image", IMAGE, "--pip", "six"], deadline=120)
+        said = cluster.driver_log(run["run_id"]).decode()
+        assert run["status"] == "Completed", (run, said)
+        assert "it was not there" in said and "untouched" in said and "with both: True" in said, said
+    wait_until(lambda: not engine.containers(), "the containers are gone")
+    assert engine.call("GET", "/v1.41/volumes")[1] == volumes
+    work = [cluster.data / f"agent-{node}" for node in ("node-1", "node-2")]
+    wait_until(
+        lambda: not any(list(agent.glob("trash/*")) + list(agent.glob("work/*")) for agent in work),
+        lambda: f"nothing of the runs is left: {[list(agent.glob('trash/*/*')) for agent in work]}",
+    )
 
 
 def test_packages_that_cannot_be_had_in_an_image_fail_the_run_in_the_solvers_words(cluster, engine, project):

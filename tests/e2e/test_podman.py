@@ -23,6 +23,7 @@ from test_containers import (  # noqa: F401  the tests and fixtures of the other
     test_an_image_that_cannot_be_had_fails_the_run_at_once_and_in_words,
     test_packages_are_installed_for_the_python_of_the_image_once,
     test_the_log_of_a_container_is_seen_while_it_is_written,
+    test_what_a_run_changes_in_its_environment_is_its_own_in_a_container,
     test_two_nodes_with_two_ranks_each_reduce_inside_of_containers,
     test_what_the_operator_gives_a_container_is_what_the_engine_is_told,
     two_nodes,

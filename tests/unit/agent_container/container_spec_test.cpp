@@ -56,6 +56,37 @@ TEST(ContainerSpec, TheHostsIpcHasNoSizeOfItsOwn) {
     EXPECT_EQ(host["DeviceRequests"][0]["Capabilities"], Json::array({Json::array({"gpu"})}));
 }
 
+TEST(ContainerSpec, AViewIsSaidAsEachEngineTakesIt) {
+    ContainerSpec spec;
+    spec.views = {{"/envs/e1", "/work/r/changes"}};
+
+    const Json docker = print(spec)["HostConfig"];
+    const Json podman = print(spec, true)["HostConfig"];
+
+    ASSERT_EQ(docker["Mounts"].size(), 1U);
+    EXPECT_EQ(docker["Mounts"][0]["Type"], "volume");
+    EXPECT_EQ(docker["Mounts"][0]["Target"], "/envs/e1");
+    EXPECT_EQ(docker["Mounts"][0]["VolumeOptions"]["DriverConfig"]["Options"]["o"],
+              "lowerdir=/envs/e1,upperdir=/work/r/changes/upper,workdir=/work/r/changes/work");
+    EXPECT_EQ(podman["Binds"],
+              Json::array({"/envs/e1:/envs/e1:O,upperdir=/work/r/changes/upper,workdir=/work/r/changes/work"}));
+    EXPECT_TRUE(podman["Mounts"].empty());
+}
+
+TEST(ContainerSpec, AViewThatCannotBeSaidIsAReadOnlyMount) {
+    for (const fs::path path : {"/a,b", "/a:b"}) {
+        ContainerSpec spec;
+        spec.views = {{path, "/work/r/changes"}};
+        for (const bool podman : {false, true}) {
+            const Json host = print(spec, podman)["HostConfig"];
+            EXPECT_FALSE(host.contains("Binds"));
+            ASSERT_EQ(host["Mounts"].size(), 1U);
+            EXPECT_EQ(host["Mounts"][0]["Type"], "bind");
+            EXPECT_EQ(host["Mounts"][0]["ReadOnly"], true);
+        }
+    }
+}
+
 TEST(ContainerSpec, MountsThatOthersGiveAreLeftOut) {
     EXPECT_THAT(tidy_mounts({{"/w/wd", false}, {"/w", false}, {"/w", true}, {"/data", true}, {"/w/data", true}}),
                 ElementsAre(BindMount{"/data", true}, BindMount{"/w", false}, BindMount{"/w/data", true}));
