@@ -13,6 +13,7 @@
 
 #include <csignal>
 #include <new>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -110,9 +111,14 @@ int exit_code_of(pid_t pid) {
 TEST_F(RoomTest, WhatARunWasGivenIsThereForAsLongAsTheRunIs) {
     install_uv(1);
     // one process removes all that is idle, as fast as it can, and counts how often it has looked
-    void* shared = ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct Counts {
+        std::atomic<int> rounds{0};
+        std::atomic<int> pausing{0};
+    };
+    void* shared = ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(shared, MAP_FAILED);
-    auto* const rounds = new (shared) std::atomic<int>(0);
+    auto* const counts = new (shared) Counts;
+    auto* const rounds = &counts->rounds;
     const pid_t remover = in_child([&] {
         for (;;) {
             remove_all_idle();
@@ -121,9 +127,15 @@ TEST_F(RoomTest, WhatARunWasGivenIsThereForAsLongAsTheRunIs) {
         return 0;
     });
     // two others give it to runs, of which each looks whether it is whole while it is in use
-    const auto give = [this, rounds](const std::string& name) {
+    const auto give = [this, counts, rounds](const std::string& name) {
         Agent agent(*this, {});
         for (int i = 0; i < 30; ++i) {
+            if (i == 15) { // once it is idle for sure: neither has a run then
+                ++counts->pausing;
+                for (int before = *rounds; counts->pausing < 2 || *rounds < before + 2; ::sched_yield()) {
+                    before = counts->pausing < 2 ? rounds->load() : before;
+                }
+            }
             const fs::path run = run_folder(name + std::to_string(i));
             const auto got = agent.prepare("six", run);
             if (!got) {
@@ -150,7 +162,7 @@ TEST_F(RoomTest, WhatARunWasGivenIsThereForAsLongAsTheRunIs) {
     EXPECT_EQ(exit_code_of(second), 0);
     ::kill(remover, SIGKILL);
     ::waitpid(remover, nullptr, 0);
-    ::munmap(shared, sizeof(std::atomic<int>));
+    ::munmap(shared, sizeof(Counts));
     EXPECT_GT(builds(), 1U); // else nothing was ever removed, and this proves nothing
 }
 
