@@ -6,11 +6,10 @@
 #include "agent/container/registry_login.hpp"
 #include "agent/container/rootfs.hpp"
 #include "async/async.hpp"
+#include "async/shared_work.hpp"
 #include "common/clock.hpp"
 #include "common/files.hpp"
 #include "common/ids.hpp"
-
-#include <boost/asio/co_spawn.hpp>
 
 namespace linarite::agent {
 
@@ -19,7 +18,6 @@ namespace {
 constexpr std::chrono::seconds look_limit{60};
 constexpr std::chrono::milliseconds between_looks{250}; // at an engine that is away
 constexpr int most_tries = 3;
-constexpr std::size_t most_kept_lines = 1'000;
 constexpr const char* rootfs_name = "linarite/rootfs:";
 
 // Says what is there, one "key=value" each.
@@ -55,50 +53,10 @@ Error cannot_be_had(const ImageOrder& order, const Error& error) {
     return {engine_away ? error.code() : Errc::invalid_argument, what + error.detail()};
 }
 
-// One image that is made ready, and those who wait for it.
-struct Flight {
-    std::vector<std::string> lines; // so far, for those who come later
-    std::map<int, LineOut> sinks;
-    int next_sink = 0;
+/// What one image is made ready by, for all who wait for it.
+struct Making {
+    LineOut log;
     CancelToken cancel;
-    Signal changed;
-    std::optional<Result<Image>> outcome;
-
-    void log(const std::string& line) {
-        if (lines.size() < most_kept_lines) {
-            lines.push_back(line);
-        }
-        const auto now = sinks; // a sink may leave meanwhile
-        for (const auto& [id, sink] : now) {
-            sink(line);
-        }
-    }
-};
-
-// A waiter's place in a flight. The last one that leaves it before its end ends it.
-class Seat {
-public:
-    Seat(std::shared_ptr<Flight> flight, const LineOut& log) : flight_(std::move(flight)), id_(flight_->next_sink++) {
-        if (!flight_->sinks.empty()) {
-            log("another run is making the same image ready already");
-        }
-        for (const std::string& line : flight_->lines) {
-            log(line);
-        }
-        flight_->sinks[id_] = log;
-    }
-    Seat(const Seat&) = delete;
-    Seat& operator=(const Seat&) = delete;
-    ~Seat() {
-        flight_->sinks.erase(id_);
-        if (flight_->sinks.empty() && !flight_->outcome) {
-            flight_->cancel.cancel();
-        }
-    }
-
-private:
-    std::shared_ptr<Flight> flight_;
-    int id_;
 };
 
 // With other credentials it is another question.
@@ -121,75 +79,51 @@ struct Images::State {
     ImageSettings settings;
     std::map<std::string, Image> known;       // by id
     std::map<fs::path, Imported> filesystems; // as they were when they were packed
-    std::map<std::string, std::shared_ptr<Flight>> flights;
+    SharedWork<Image> work;
 
     using Self = std::shared_ptr<State>;
-    using FlightPtr = std::shared_ptr<Flight>;
-    static asio::awaitable<Result<Image>> fly(Self self, ImageOrder order, FlightPtr flight);
-    static asio::awaitable<Result<Image>> make_ready(Self self, ImageOrder order, FlightPtr flight);
-    static asio::awaitable<Result<ImageFacts>> fetch(Self self, ImageOrder order, FlightPtr flight);
-    static asio::awaitable<Result<void>> pull(Self self, ImageOrder order, FlightPtr flight);
-    static asio::awaitable<Result<void>> build(Self self, ImageOrder order, FlightPtr flight);
-    static asio::awaitable<Result<ImageFacts>> import(Self self, fs::path path, FlightPtr flight);
-    static asio::awaitable<Result<ImageFacts>> import_packed(Self self, PackedRootfs packed, FlightPtr flight);
+    static asio::awaitable<Result<Image>> try_until_ready(Self self, ImageOrder order, Making making);
+    static asio::awaitable<Result<Image>> make_ready(Self self, ImageOrder order, Making making);
+    static asio::awaitable<Result<ImageFacts>> fetch(Self self, ImageOrder order, Making making);
+    static asio::awaitable<Result<void>> pull(Self self, ImageOrder order, Making making);
+    static asio::awaitable<Result<void>> build(Self self, ImageOrder order, Making making);
+    static asio::awaitable<Result<ImageFacts>> import(Self self, fs::path path, Making making);
+    static asio::awaitable<Result<ImageFacts>> import_packed(Self self, PackedRootfs packed, Making making);
     static asio::awaitable<Result<Image>> look_into(Self self, std::string name, ImageFacts facts, CancelToken cancel);
-    asio::awaitable<bool> wait_for_engine(FlightPtr flight) const;
-    static FlightPtr board(const Self& self, const asio::any_io_executor& executor, const ImageOrder& order);
+    asio::awaitable<bool> wait_for_engine(Making making) const;
 };
 
-// The flight of those who ask for this; begins one if there is none.
-std::shared_ptr<Flight> Images::State::board(const Self& self, const asio::any_io_executor& executor,
-                                             const ImageOrder& order) {
-    const std::string key = key_of(order);
-    if (const auto known = self->flights.find(key);
-        known != self->flights.end() && !known->second->cancel.cancelled()) {
-        return known->second;
-    }
-    auto flight = std::make_shared<Flight>();
-    self->flights[key] = flight;
-    asio::co_spawn(
-        executor, fly(self, order, flight), [self, flight, key](const std::exception_ptr& bug, Result<Image> outcome) {
-            if (const auto mine = self->flights.find(key); mine != self->flights.end() && mine->second == flight) {
-                self->flights.erase(mine);
-            }
-            flight->outcome =
-                bug ? Error(Errc::internal, "making an image ready failed unexpectedly") : std::move(outcome);
-            flight->changed.notify();
-        });
-    return flight;
-}
-
 // What the engine was at when it died is asked of it again when it is back.
-asio::awaitable<Result<Image>> Images::State::fly(Self self, ImageOrder order, FlightPtr flight) {
+asio::awaitable<Result<Image>> Images::State::try_until_ready(Self self, ImageOrder order, Making making) {
     for (int tries = 1;; ++tries) {
-        auto image = co_await make_ready(self, order, flight);
-        if (image || image.error().code() != Errc::unavailable || flight->cancel.cancelled() || tries == most_tries) {
+        auto image = co_await make_ready(self, order, making);
+        if (image || image.error().code() != Errc::unavailable || making.cancel.cancelled() || tries == most_tries) {
             co_return image;
         }
-        flight->log(image.error().detail() + "; waiting for it");
-        if (!co_await self->wait_for_engine(flight)) {
+        making.log(image.error().detail() + "; waiting for it");
+        if (!co_await self->wait_for_engine(making)) {
             co_return image;
         }
     }
 }
 
 // False if it does not come back.
-asio::awaitable<bool> Images::State::wait_for_engine(FlightPtr flight) const {
+asio::awaitable<bool> Images::State::wait_for_engine(Making making) const {
     const auto until = std::chrono::steady_clock::now() + settings.patience;
     const auto of = engine;
     while (!co_await of->answers()) {
-        if (flight->cancel.cancelled() || std::chrono::steady_clock::now() > until) {
+        if (making.cancel.cancelled() || std::chrono::steady_clock::now() > until) {
             co_return false;
         }
         asio::steady_timer pause(co_await asio::this_coro::executor, between_looks);
         co_await pause.async_wait(asio::as_tuple(asio::use_awaitable));
     }
-    co_return !flight->cancel.cancelled();
+    co_return !making.cancel.cancelled();
 }
 
-asio::awaitable<Result<Image>> Images::State::make_ready(Self self, ImageOrder order, FlightPtr flight) {
-    auto facts = is_rootfs(order.name) ? co_await import(self, rootfs_path(order.name), flight)
-                                       : co_await fetch(self, order, flight);
+asio::awaitable<Result<Image>> Images::State::make_ready(Self self, ImageOrder order, Making making) {
+    auto facts = is_rootfs(order.name) ? co_await import(self, rootfs_path(order.name), making)
+                                       : co_await fetch(self, order, making);
     if (!facts) {
         co_return cannot_be_had(order, facts.error());
     }
@@ -199,7 +133,7 @@ asio::awaitable<Result<Image>> Images::State::make_ready(Self self, ImageOrder o
         co_return image;
     }
     const std::string id = facts->id;
-    auto image = co_await look_into(self, order.name, std::move(*facts), flight->cancel);
+    auto image = co_await look_into(self, order.name, std::move(*facts), making.cancel);
     if (image) {
         self->known[id] = *image;
     }
@@ -234,30 +168,29 @@ std::vector<RegistryLogin> logins_for_build(const ImageOrder& order) {
 
 } // namespace
 
-asio::awaitable<Result<ImageFacts>> Images::State::fetch(Self self, ImageOrder order, FlightPtr flight) {
+asio::awaitable<Result<ImageFacts>> Images::State::fetch(Self self, ImageOrder order, Making making) {
     auto here = co_await self->engine->find_image(order.name);
     if (here || here.error().code() != Errc::not_found) {
         co_return here;
     }
     const auto made =
-        order.dockerfile.empty() ? co_await pull(self, order, flight) : co_await build(self, order, flight);
+        order.dockerfile.empty() ? co_await pull(self, order, making) : co_await build(self, order, making);
     co_return made ? co_await self->engine->find_image(order.name) : Result<ImageFacts>(made.error());
 }
 
-asio::awaitable<Result<void>> Images::State::pull(Self self, ImageOrder order, FlightPtr flight) {
-    const LineOut log = [flight](const std::string& line) { flight->log(line); };
-    RegistryLogin login = choose_login(order, log);
+asio::awaitable<Result<void>> Images::State::pull(Self self, ImageOrder order, Making making) {
+    RegistryLogin login = choose_login(order, making.log);
     const bool anonymous = login.username.empty();
-    log("image '" + order.name + "' is not on this node: fetching it" +
-        (anonymous ? "" : " as user '" + login.username + "' of " + login.server));
-    const auto pulled = co_await self->engine->pull(order.name, std::move(login), log, flight->cancel);
+    making.log("image '" + order.name + "' is not on this node: fetching it" +
+               (anonymous ? "" : " as user '" + login.username + "' of " + login.server));
+    const auto pulled = co_await self->engine->pull(order.name, std::move(login), making.log, making.cancel);
     if (!pulled && anonymous && !order.no_password.empty()) {
         co_return Error(pulled.error().code(), pulled.error().detail() + "; " + order.no_password);
     }
     co_return pulled;
 }
 
-asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, FlightPtr flight) {
+asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, Making making) {
     const fs::path tar = self->settings.scratch / ("dockerfile-" + random_hex(8) + ".tar");
     const auto packed = co_await on_pool(self->pool, [tar, text = order.dockerfile] {
         auto made = make_folders(tar.parent_path(), 0700);
@@ -266,13 +199,12 @@ asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, 
     if (!packed) {
         co_return packed.error();
     }
-    flight->log("image '" + order.name + "' is not on this node: building it");
+    making.log("image '" + order.name + "' is not on this node: building it");
     const auto begun = std::chrono::steady_clock::now();
     CancelToken stop;
-    const auto hook = flight->cancel.on_cancel([stop] { stop.cancel(); });
+    const auto hook = making.cancel.on_cancel([stop] { stop.cancel(); });
     const Alarm alarm(co_await asio::this_coro::executor, self->settings.build_limit, stop);
-    auto built = co_await self->engine->build(
-        order.name, tar, logins_for_build(order), [flight](const std::string& line) { flight->log(line); }, stop);
+    auto built = co_await self->engine->build(order.name, tar, logins_for_build(order), making.log, stop);
     co_await on_pool(self->pool, [tar] {
         std::error_code ignored;
         return fs::remove(tar, ignored);
@@ -283,12 +215,12 @@ asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, 
     }
     const auto took = std::chrono::duration_cast<Millis>(std::chrono::steady_clock::now() - begun);
     if (built) {
-        flight->log("the image was built in " + format_duration(took));
+        making.log("the image was built in " + format_duration(took));
     }
     co_return built;
 }
 
-asio::awaitable<Result<ImageFacts>> Images::State::import(Self self, fs::path path, FlightPtr flight) {
+asio::awaitable<Result<ImageFacts>> Images::State::import(Self self, fs::path path, Making making) {
     const auto print = co_await on_pool(self->pool, [path] { return fingerprint_rootfs(path); });
     if (!print) {
         co_return print.error();
@@ -300,13 +232,13 @@ asio::awaitable<Result<ImageFacts>> Images::State::import(Self self, fs::path pa
             co_return here;
         }
     }
-    flight->log("root filesystem '" + path.string() + "' is read");
+    making.log("root filesystem '" + path.string() + "' is read");
     auto packed =
         co_await on_pool(self->pool, [path, scratch = self->settings.scratch] { return pack_rootfs(path, scratch); });
     if (!packed) {
         co_return packed.error();
     }
-    auto facts = co_await import_packed(self, *packed, flight);
+    auto facts = co_await import_packed(self, *packed, making);
     if (packed->temporary) {
         co_await on_pool(self->pool, [tar = packed->tar] {
             std::error_code ignored;
@@ -319,16 +251,16 @@ asio::awaitable<Result<ImageFacts>> Images::State::import(Self self, fs::path pa
     co_return facts;
 }
 
-asio::awaitable<Result<ImageFacts>> Images::State::import_packed(Self self, PackedRootfs packed, FlightPtr flight) {
+asio::awaitable<Result<ImageFacts>> Images::State::import_packed(Self self, PackedRootfs packed, Making making) {
     const std::string name = rootfs_name + packed.hash.substr(0, 16);
     auto here = co_await self->engine->find_image(name);
     if (here || here.error().code() != Errc::not_found) {
         co_return here;
     }
     std::error_code ec;
-    flight->log("it becomes image '" + name + "': " + std::to_string(fs::file_size(packed.tar, ec) / 1'000'000) +
-                " MB are given to the engine");
-    const auto imported = co_await self->engine->import(name, packed.tar, flight->cancel);
+    making.log("it becomes image '" + name + "': " + std::to_string(fs::file_size(packed.tar, ec) / 1'000'000) +
+               " MB are given to the engine");
+    const auto imported = co_await self->engine->import(name, packed.tar, making.cancel);
     if (!imported) {
         co_return imported.error();
     }
@@ -377,21 +309,20 @@ Images::Images(std::shared_ptr<Engine> engine, asio::thread_pool& pool, ImageSet
     : state_(std::make_shared<State>(std::move(engine), pool, std::move(settings))) {}
 
 Images::~Images() {
-    for (const auto& [key, flight] : state_->flights) {
-        flight->cancel.cancel();
-    }
+    state_->work.end();
 }
 
 asio::awaitable<Result<Image>> Images::provide(ImageOrder order, LineOut log, CancelToken cancel) {
-    const auto flight = State::board(state_, co_await asio::this_coro::executor, order);
-    const Seat seat(flight, log);
-    const auto hook = cancel.on_cancel([flight] { flight->changed.notify(); });
-    while (!flight->outcome && !cancel.cancelled()) {
-        co_await flight->changed.wait();
-    }
-    co_return flight->outcome
-        ? *flight->outcome
-        : Result<Image>(Error(Errc::conflict, "making image '" + order.name + "' ready was cancelled"));
+    const auto state = state_;
+    const std::string name = order.name;
+    const std::string key = key_of(order);
+    auto made = co_await state->work.wait(
+        key, {std::move(log), std::move(cancel), "another run is making the same image ready already"},
+        [state, order](LineOut to, CancelToken stop) {
+            return State::try_until_ready(state, order, {std::move(to), std::move(stop)});
+        });
+    co_return made ? std::move(*made)
+                   : Result<Image>(Error(Errc::conflict, "making image '" + name + "' ready was cancelled"));
 }
 
 } // namespace linarite::agent

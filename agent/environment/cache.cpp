@@ -9,6 +9,7 @@
 #include "agent/environment/room.hpp"
 #include "agent/environment/use.hpp"
 #include "async/async.hpp"
+#include "async/shared_work.hpp"
 #include "common/clock.hpp"
 #include "common/files.hpp"
 #include "environments/stored.hpp"
@@ -29,7 +30,6 @@ namespace linarite::agent {
 
 namespace {
 
-constexpr std::size_t most_kept_lines = 10'000;
 constexpr const char* system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; // of images
 
 // A folder in front of the PATH of the node or of the image.
@@ -151,29 +151,6 @@ UniqueFd hold_for_compiling(const fs::path& folder) {
     return fd;
 }
 
-// One build and those who wait for it.
-struct Flight {
-    std::vector<std::string> lines; // so far, for those who come later
-    std::map<int, LogSink> sinks;
-    int next_sink = 0;
-    CancelToken cancel;
-    Signal changed;
-    std::optional<Result<PreparedEnvironment>> outcome;
-
-    void log(const std::string& line) {
-        if (lines.size() < most_kept_lines) {
-            lines.push_back(line);
-        }
-        for (const auto& [id, sink] : sinks) {
-            sink(line);
-        }
-    }
-};
-
-} // namespace
-
-namespace {
-
 PreparedEnvironment bare(const Plan& plan) {
     PreparedEnvironment out;
     out.python = plan.interpreter.path;
@@ -216,15 +193,14 @@ asio::awaitable<Result<Built>> build_once(Node& node, Provider& provider, BuildO
 
 // Builds under the lock, unless somebody else has done it meanwhile.
 asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Room& room, Provider& provider, Plan plan,
-                                                   fs::path folder, std::shared_ptr<Flight> flight) {
-    const auto log = [flight](const std::string& line) { flight->log(line); };
+                                                   fs::path folder, LogSink log, CancelToken cancel) {
     const auto made = make_folders(folder.parent_path());
     if (!made) {
         co_return made.error();
     }
     const auto lock = co_await lock_file(
         environments::lock_of(folder.parent_path(), plan.key),
-        [log] { log("waiting for another build of the same environment"); }, flight->cancel);
+        [log] { log("waiting for another build of the same environment"); }, cancel);
     if (!lock) {
         co_return lock.error();
     }
@@ -234,8 +210,8 @@ asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Room& room, Provi
     }
     const auto begun = std::chrono::steady_clock::now();
     co_await room.make_before_build(log);
-    const BuildOrder order{plan, folder, lock->get(), log, flight->cancel};
-    const auto installed = co_await room.build([&] { return build_once(node, provider, order); }, log, flight->cancel);
+    const BuildOrder order{plan, folder, lock->get(), log, cancel};
+    const auto installed = co_await room.build([&] { return build_once(node, provider, order); }, log, cancel);
     if (!installed) {
         log("the environment was not built: " + installed.error().detail());
         co_return installed.error();
@@ -272,7 +248,7 @@ struct EnvironmentCache::State {
     std::unique_ptr<Provider> plain;
     std::unique_ptr<Provider> pip;
     std::unique_ptr<Provider> conda;
-    std::map<std::string, std::shared_ptr<Flight>> flights;
+    SharedWork<PreparedEnvironment> builds;
     std::set<std::string> seen;      // keys of what was found built, for the first time
     std::deque<fs::path> to_compile; // what is built but not compiled; the first one is being worked on
     CancelToken stopping;
@@ -343,22 +319,15 @@ struct EnvironmentCache::State {
         }
     }
 
-    // Begins a build that goes on for as long as somebody waits for it.
-    static std::shared_ptr<Flight> take_off(const std::shared_ptr<State>& self, Provider& provider, Plan plan) {
-        auto flight = std::make_shared<Flight>();
-        self->flights[plan.key] = flight;
-        const std::string key = plan.key;
-        asio::co_spawn(self->executor, build(self->node, self->room, provider, plan, self->folder(key), flight),
-                       [self, flight, key, plan](std::exception_ptr bug, Result<PreparedEnvironment> outcome) {
-                           self->flights.erase(key);
-                           flight->outcome = bug ? Error(Errc::internal, "building an environment failed unexpectedly")
-                                                 : std::move(outcome);
-                           if (flight->outcome->has_value()) {
-                               compile_later(self, plan);
-                           }
-                           flight->changed.notify();
-                       });
-        return flight;
+    static asio::awaitable<Result<PreparedEnvironment>>
+    build_and_compile(std::shared_ptr<State> self, Provider& provider, Plan plan, LogSink log, CancelToken cancel) {
+        spdlog::info("environment key={} provider={} building=true", plan.key.substr(0, 12), plan.provider);
+        auto built = co_await build(self->node, self->room, provider, plan, self->folder(plan.key), std::move(log),
+                                    std::move(cancel));
+        if (built) {
+            compile_later(self, plan);
+        }
+        co_return built;
     }
 };
 
@@ -368,9 +337,7 @@ EnvironmentCache::EnvironmentCache(asio::any_io_executor executor, asio::thread_
 
 EnvironmentCache::~EnvironmentCache() {
     state_->stopping.cancel();
-    for (const auto& [key, flight] : state_->flights) {
-        flight->cancel.cancel();
-    }
+    state_->builds.end();
 }
 
 void EnvironmentCache::tidy() {
@@ -429,43 +396,14 @@ asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::prepare(proto::Py
     }
     log(plan->reason);
     say(plan->notices);
-    co_return co_await wait_for_build(state, provider, std::move(*plan), std::move(log), std::move(cancel));
-}
-
-asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::wait_for_build(std::shared_ptr<State> state,
-                                                                              Provider& provider, Plan plan,
-                                                                              LogSink log, CancelToken cancel) {
-    std::shared_ptr<Flight> flight;
-    while (!flight) {
-        const auto found = state->flights.find(plan.key);
-        if (found == state->flights.end()) {
-            spdlog::info("environment key={} provider={} building=true", plan.key.substr(0, 12), plan.provider);
-            flight = State::take_off(state, provider, plan);
-        } else if (found->second->cancel.cancelled()) {
-            const auto ending = found->second; // its last waiter left: let it clear away, then begin anew
-            co_await ending->changed.wait();
-        } else {
-            flight = found->second;
-            log("waiting for another build of the same environment");
-            for (const std::string& line : flight->lines) {
-                log(line);
-            }
-        }
-    }
-    const int sink = flight->next_sink++;
-    flight->sinks[sink] = std::move(log);
-    const auto hook = cancel.on_cancel([flight] { flight->changed.notify(); });
-    while (!flight->outcome && !cancel.cancelled()) {
-        co_await flight->changed.wait();
-    }
-    flight->sinks.erase(sink);
-    if (flight->outcome) {
-        co_return *flight->outcome;
-    }
-    if (flight->sinks.empty()) {
-        flight->cancel.cancel();
-    }
-    co_return Error(Errc::conflict, "preparing the environment was cancelled");
+    const std::string key = plan->key;
+    auto built = co_await state->builds.wait(
+        key, {std::move(log), std::move(cancel), "waiting for another build of the same environment"},
+        [state, &provider, plan = std::move(*plan)](LogSink to, CancelToken stop) {
+            return State::build_and_compile(state, provider, plan, std::move(to), std::move(stop));
+        });
+    co_return built ? std::move(*built)
+                    : Result<PreparedEnvironment>(Error(Errc::conflict, "preparing the environment was cancelled"));
 }
 
 } // namespace linarite::agent

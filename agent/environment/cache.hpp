@@ -32,8 +32,6 @@ public:
 
 private:
     struct State;
-    static asio::awaitable<Result<PreparedEnvironment>> wait_for_build(std::shared_ptr<State> state, Provider& provider,
-                                                                       Plan plan, LogSink log, CancelToken cancel);
     std::shared_ptr<State> state_;
 };
 

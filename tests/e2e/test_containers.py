@@ -495,7 +495,7 @@ def test_files_of_a_run_in_a_container_are_its_agents(cluster_of_nobody, cluster
     folder = readable(project(LEAVES_FILES))
 
     for where, uid, gid in ((of_nobody, user.pw_uid, user.pw_gid), (cluster, 0, 0)):
-        run = where.run(folder, "train.py", flags=["--image", IMAGE, "--pip", "six"], deadline=120)
+        run = where.run(folder, "train.py", flags=["--image", IMAGE, "--pip", "six>=1"], deadline=120)
         assert run["status"] == "Completed", run
         assert f"uid {uid} gid {gid} {uid}" in where.driver_log(run["run_id"]).decode()
         assert where.file(run["run_id"], "outputs/deep/closed") == b"x"
@@ -571,7 +571,7 @@ def test_what_a_run_changes_in_its_environment_is_its_own_in_a_container(cluster
     volumes = engine.call("GET", "/v1.41/volumes")[1]
 
     for _ in range(2):
-        run = cluster.run(folder, "train.py", flags=["--image", IMAGE, "--pip", "six"], deadline=120)
+        run = cluster.run(folder, "train.py", flags=["--image", IMAGE, "--pip", "six>=1"], deadline=120)
         said = cluster.driver_log(run["run_id"]).decode()
         assert run["status"] == "Completed", (run, said)
         assert "it was not there" in said and "untouched" in said and "with both: True" in said, said
