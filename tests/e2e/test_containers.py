@@ -13,6 +13,7 @@ from cluster import ROOT, Cluster, is_alive, running, wait_until
 from engine import BARE_IMAGE, IMAGE, PASSWORD, Engine, NoEngine, Registry, make_image, make_image_folder
 from test_ordinary_user import become_nobody, readable
 from test_process_groups import GLOO, REDUCE
+from test_packages import CHANGES_ITS_ENVIRONMENT, check_changes_are_its_own
 from test_restarts import counted_lines, log_of
 from wheelhouse import write_wheel
 
@@ -548,33 +549,16 @@ def test_a_conda_environment_goes_into_an_image_with_its_own_python(cluster, pro
     assert "lin-hello 1.1 py_0 sha256:" in cluster.file(run["run_id"], "azureml-logs/environment_lock.txt").decode()
 
 
-# As scripts do that install what they miss, and as one does that thinks it is alone.
-CHANGES_ITS_ENVIRONMENT = """
-import os, subprocess, sys, six
-try:
-    import lin_extra
-    print("it was there")
-except ImportError:
-    print("it was not there")
-print("touched" if hasattr(six, "touched") else "untouched")
-os.chmod(six.__file__, 0o644)
-open(six.__file__, "a").write("touched = True\\n")
-subprocess.run([sys.executable, "-m", "pip", "install", "--no-index", "--find-links", "wheels", "lin-extra"], check=True)
-subprocess.run([sys.executable, "-c", "import six, lin_extra; print('with both:', six.touched)"], check=True)
-"""
-
-
 def test_what_a_run_changes_in_its_environment_is_its_own_in_a_container(cluster, engine, project):
     folder = project(CHANGES_ITS_ENVIRONMENT)
-    (folder / "wheels").mkdir()
-    write_wheel(folder / "wheels", "lin-extra", "1.0", "lin_extra")
+    write_wheel(folder, "lin-extra", "1.0", "lin_extra")
     volumes = engine.call("GET", "/v1.41/volumes")[1]
+    install = ["python", "-m", "pip", "install", "--no-index", "--find-links", "."]
 
     for _ in range(2):
-        run = cluster.run(folder, "train.py", flags=["--image", IMAGE, "--pip", "six>=1"], deadline=120)
-        said = cluster.driver_log(run["run_id"]).decode()
-        assert run["status"] == "Completed", (run, said)
-        assert "it was not there" in said and "untouched" in said and "with both: True" in said, said
+        flags = ["--image", IMAGE, "--pip", "six>=1"]
+        run = cluster.run(folder, "train.py", "six", *install, flags=flags, deadline=120)
+        check_changes_are_its_own(cluster, run)
     wait_until(lambda: not engine.containers(), "the containers are gone")
     assert engine.call("GET", "/v1.41/volumes")[1] == volumes
     work = [cluster.data / f"agent-{node}" for node in ("node-1", "node-2")]

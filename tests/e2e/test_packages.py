@@ -80,35 +80,40 @@ def test_what_no_conda_packages_satisfy_fails_in_the_solvers_words(conda_cluster
     assert "lin-hello >=2" in build_log(conda_cluster, run)
 
 
-# As scripts do that install what they miss, and as one does that thinks it is alone.
+# As scripts do that install what they miss, and as one does that thinks it is alone. Arguments: a module that is there,
+# and what installs another one.
 CHANGES_ITS_ENVIRONMENT = """
-import os, subprocess, sys
-import lin_base
+import importlib, os, subprocess, sys
+base = importlib.import_module(sys.argv[1])
 try:
     import lin_extra
-    print('it was there')
+    print("it was there")
 except ImportError:
-    print('it was not there')
-print('touched' if hasattr(lin_base, 'touched') else 'untouched')
-os.chmod(lin_base.__file__, 0o644)
-open(lin_base.__file__, 'a').write('touched = True\\n')
-subprocess.run(['uv', 'pip', 'install', '--offline', '--no-index', '--find-links', sys.argv[1], '--python',
-                sys.executable, 'lin-extra'], check=True)
-subprocess.run([sys.executable, '-c', 'import lin_base, lin_extra; print(lin_base.touched)'], check=True)
+    print("it was not there")
+print("touched" if hasattr(base, "touched") else "untouched")
+os.chmod(base.__file__, 0o644)
+open(base.__file__, "a").write("touched = True\\n")
+subprocess.run([*sys.argv[2:], "lin-extra"], check=True)
+check = f"import {sys.argv[1]}, lin_extra; print('with both:', {sys.argv[1]}.touched)"
+subprocess.run([sys.executable, "-c", check], check=True)
 """
+
+
+def check_changes_are_its_own(cluster, run):
+    said = cluster.driver_log(run["run_id"]).decode()
+    assert run["status"] == "Completed", (run, said)
+    assert "it was not there" in said and "untouched" in said and "with both: True" in said, said
 
 
 def check_that_changes_are_a_runs_own(cluster, folder, wheels):
     """Of a cluster that finds its packages in `wheels`, which its runs may read."""
     write_wheel(wheels, "lin-extra", "1.0", "lin_extra")
     write_wheel(wheels, "lin-base", "1.0", "lin_base")
+    install = ["uv", "pip", "install", "--offline", "--no-index", "--find-links", wheels]
     # the third has another environment, of the same files
     for wanted in ("lin-base", "lin-base", "lin-base>=1"):
-        run = cluster.run(folder, "train.py", wheels, flags=["--pip", wanted], deadline=60)
-
-        said = cluster.driver_log(run["run_id"])
-        assert run["status"] == "Completed", (run, said)
-        assert b"it was not there" in said and b"untouched" in said and b"True" in said, said
+        run = cluster.run(folder, "train.py", "lin_base", *install, flags=["--pip", wanted], deadline=60)
+        check_changes_are_its_own(cluster, run)
 
 
 @needs_mounts

@@ -2,6 +2,7 @@
 #include "agent/environment/cache.hpp"
 #include "agent/environment/hard_links.hpp"
 #include "agent/environment/process.hpp"
+#include "environment_programs.hpp"
 #include "support/coroutines.hpp"
 #include "support/scratch.hpp"
 
@@ -45,15 +46,7 @@ struct Agent {
         return test::run(io, cache->prepare(python, {}, sink, CancelToken()), std::chrono::seconds(120));
     }
     Lines run(const PreparedEnvironment& environment, const std::string& code) {
-        ProcessOrder order;
-        order.arguments = {environment.python.string(), "-c", code};
-        order.variables = environment.variables;
-        Lines out;
-        const auto end =
-            test::run(io, run_process(
-                              std::move(order), [&](std::string_view line) { out.emplace_back(line); }, CancelToken()));
-        EXPECT_TRUE(end && end->ok()) << testing::PrintToString(out);
-        return out;
+        return run_in(io, environment, {environment.python.string(), "-c", code});
     }
     asio::io_context io;
     asio::thread_pool pool{1};

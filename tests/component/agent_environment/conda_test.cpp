@@ -1,5 +1,6 @@
 // Conda environments with rattler's real solver and installer, from a channel of files.
 #include "agent/environment/cache.hpp"
+#include "environment_programs.hpp"
 #include "support/coroutines.hpp"
 #include "support/scratch.hpp"
 
@@ -47,15 +48,7 @@ protected:
     }
 
     Lines run(const PreparedEnvironment& environment, Lines arguments) {
-        ProcessOrder order;
-        order.arguments = std::move(arguments);
-        order.variables = environment.variables;
-        Lines out;
-        const auto end =
-            test::run(io, run_process(
-                              std::move(order), [&](std::string_view line) { out.emplace_back(line); }, CancelToken()));
-        EXPECT_TRUE(end && end->ok()) << testing::PrintToString(out);
-        return out;
+        return run_in(io, environment, std::move(arguments));
     }
 
     test::Scratch scratch;
