@@ -64,6 +64,9 @@ Json print_host(const ContainerSpec& spec, bool for_podman) {
         }
     }
     host["Mounts"] = std::move(mounts);
+    if (spec.keep_user_id) {
+        host["UsernsMode"] = "keep-id";
+    }
     if (spec.shm_bytes > 0 && !spec.host_ipc) {
         host["ShmSize"] = spec.shm_bytes;
     }

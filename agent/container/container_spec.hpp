@@ -35,7 +35,8 @@ struct ContainerSpec {
     std::string image;
     std::vector<std::string> argv; // instead of the image's own entry point and command
     std::map<std::string, std::string> variables;
-    std::string user; // "1000:1000"
+    std::string user;          // "1000:1000"
+    bool keep_user_id = false; // of Podman without root: that user is the one inside who is the engine's outside
     fs::path folder = "/";
     Labels labels;
     std::vector<BindMount> mounts;

@@ -19,6 +19,7 @@ using proto::JsonReader;
 
 constexpr int our_api_minor = 41; // of API 1: the one of Docker 20.10, which Podman speaks too
 constexpr const char* default_registry = "https://index.docker.io/v1/"; // its name in headers
+constexpr std::chrono::seconds introduction_limit{30}; // Podman asks its package manager for it, which takes some
 constexpr std::chrono::minutes silent_pull{3};
 constexpr std::chrono::minutes longest_import{30};
 constexpr const char* usual_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -123,7 +124,7 @@ asio::awaitable<Result<std::string>> Engine::introduce() {
     }
     EngineRequest request;
     request.target = "/version";
-    request.timeout = std::chrono::seconds(30); // Podman asks its package manager for it, which takes some
+    request.timeout = introduction_limit;
     const auto answer = co_await ask_engine(executor_, socket_, std::move(request), {}, {});
     if (!answer) {
         co_return answer.error();
@@ -146,9 +147,35 @@ asio::awaitable<Result<std::string>> Engine::introduce() {
     if (const auto dot = api.find('.'); dot != std::string::npos) {
         std::from_chars(api.data() + dot + 1, api.data() + api.size(), minor);
     }
-    prefix_ = "/v1." + std::to_string(std::min(minor, our_api_minor));
-    name_ = (product.empty() ? "Docker Engine" : product) + " " + reader.text("Version") + " at " + socket_.string();
+    const std::string prefix = "/v1." + std::to_string(std::min(minor, our_api_minor));
+    const auto rootless = co_await ask_whether_rootless(prefix);
+    if (!rootless) {
+        co_return rootless.error();
+    }
+    is_rootless_ = *rootless;
+    name_ = (product.empty() ? "Docker Engine" : product) + " " + reader.text("Version") +
+            (is_rootless_ ? " (rootless) at " : " at ") + socket_.string();
+    prefix_ = prefix;
     co_return name_;
+}
+
+/// Whether it runs as an ordinary user, in whose user namespace all of its containers are.
+asio::awaitable<Result<bool>> Engine::ask_whether_rootless(const std::string& prefix) {
+    EngineRequest request;
+    request.target = prefix + "/info";
+    request.timeout = introduction_limit;
+    const auto answer = co_await ask_engine(executor_, socket_, std::move(request), {}, {});
+    if (!answer) {
+        co_return answer.error();
+    }
+    const auto document = object_in(*answer);
+    if (answer->status != 200 || !document) {
+        co_return false; // a filter before the socket may keep this to itself
+    }
+    std::vector<Fault> ignored;
+    JsonReader reader(*document, "", ignored);
+    const auto options = reader.texts("SecurityOptions"); // Docker's word for it; Podman 4.3 has a field of its own
+    co_return reader.boolean("Rootless", false) || std::ranges::find(options, "name=rootless") != options.end();
 }
 
 asio::awaitable<bool> Engine::answers() {
@@ -249,6 +276,11 @@ asio::awaitable<Result<void>> Engine::build(std::string name, fs::path tar, std:
 asio::awaitable<Result<std::string>> Engine::create(std::string name, ContainerSpec spec) {
     if (const auto known = co_await introduce(); !known) { // which of both it is decides how this is said
         co_return known.error();
+    }
+    if (is_rootless_) {
+        // the user's number is somebody else's there, who may neither read nor write what is mounted
+        spec.keep_user_id = is_podman_;
+        spec.user = is_podman_ ? spec.user : "0:0";
     }
     EngineRequest request;
     request.method = "POST";

@@ -48,7 +48,7 @@ public:
     Engine(asio::any_io_executor executor, fs::path socket);
 
     [[nodiscard]] const fs::path& socket() const { return socket_; }
-    /// "Docker Engine 20.10.24 at /var/run/docker.sock". Asked once.
+    /// "Docker Engine 20.10.24 at /var/run/docker.sock", "Podman 4.3.1 (rootless) at ...". Asked once.
     asio::awaitable<Result<std::string>> introduce();
     /// Whether it is Podman, as far as is known: once it was introduced.
     [[nodiscard]] bool is_podman() const { return is_podman_; }
@@ -67,7 +67,7 @@ public:
     asio::awaitable<Result<void>> build(std::string name, fs::path tar, std::vector<RegistryLogin> logins, LineOut log,
                                         CancelToken cancel);
 
-    /// Its id. conflict: there is one of that name.
+    /// Its id. conflict: there is one of that name. Its user is the same outside, whoever the engine runs as.
     asio::awaitable<Result<std::string>> create(std::string name, ContainerSpec spec);
     asio::awaitable<Result<void>> start(std::string name);
     asio::awaitable<Result<ContainerFacts>> inspect(std::string name);
@@ -87,12 +87,14 @@ private:
     asio::awaitable<Result<void>> command(EngineRequest request);
     asio::awaitable<Result<void>> follow(EngineRequest request, LineOut log, CancelToken cancel);
     asio::awaitable<Result<void>> remove_once(std::string name);
+    asio::awaitable<Result<bool>> ask_whether_rootless(const std::string& prefix);
 
     asio::any_io_executor executor_;
     fs::path socket_;
     std::string prefix_; // "/v1.41", once it is known
     std::string name_;
     bool is_podman_ = false;
+    bool is_rootless_ = false;
 };
 
 /// Where an engine may listen on this node: DOCKER_HOST if it is set, else the first of the usual sockets that is

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import urllib.parse
 
-from cluster import ROOT, is_alive, wait_until
+from cluster import ROOT, is_alive, processes_with, wait_until
 
 IMAGE = "linarite-test:base"
 BARE_IMAGE = "linarite-test:bare"  # the same, as if nothing were in it
@@ -133,18 +133,25 @@ location = "127.0.0.1"
 insecure = true
 """
 
+    PROGRAMS = ("podman", "runc", "catatonit")
+
+    def __init__(self):
+        super().__init__()
+        self.prefix = []
+        self.environment = dict(os.environ)
+
     def start(self):
-        for program in ("podman", "runc", "catatonit"):
+        for program in self.PROGRAMS:
             if not shutil.which(program) and not os.access(f"/usr/libexec/podman/{program}", os.X_OK):
                 raise NoEngine(f"{program} is not installed (deploy/install-deps --tests does it)")
         storage = f'[storage]\ndriver = "overlay"\ngraphroot = "{self.folder}/data"\nrunroot = "{self.folder}/run"\n'
         texts = {"containers": self.CONTAINERS, "registries": self.REGISTRIES, "storage": storage}
-        environment = dict(os.environ)
+        environment = dict(self.environment)
         for name, text in texts.items():
             (self.folder / f"{name}.conf").write_text(text)
             variable = {"containers": "", "registries": "_REGISTRIES", "storage": "_STORAGE"}[name]
             environment[f"CONTAINERS{variable}_CONF"] = str(self.folder / f"{name}.conf")
-        command = ["podman", "--tmpdir", self.folder / "tmp", "system", "service", "-t", "0", self.url]
+        command = [*self.prefix, "podman", "--tmpdir", self.folder / "tmp", "system", "service", "-t", "0", self.url]
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
@@ -153,6 +160,35 @@ insecure = true
         if self.process.poll() is not None:
             raise NoEngine("podman does not start here: " + (self.folder / "log").read_text()[-2000:])
         return self
+
+
+class RootlessPodman(Podman):
+    """The same as an ordinary user. The numbers that its containers may use are in a file that it alone sees in the place
+    of the machine's."""
+
+    PROGRAMS = (*Podman.PROGRAMS, "newuidmap", "newgidmap", "setpriv", "unshare")
+    NUMBERS = ("/etc/subuid", "/etc/subgid")
+    BECOME = 'numbers=$1; shift; for file in /etc/subuid /etc/subgid; do mount --bind "$numbers" $file; done; exec "$@"'
+
+    def __init__(self, user):
+        super().__init__()
+        numbers = self.folder / "numbers"
+        numbers.write_text(f"{user.pw_name}:100000:65536\n")
+        self.prefix = ["unshare", "--mount", "sh", "-ec", self.BECOME, "sh", numbers]
+        self.prefix += ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--"]
+        self.environment = {"HOME": self.folder, "XDG_RUNTIME_DIR": self.folder, "PATH": PATH}
+        os.chown(self.folder, user.pw_uid, user.pw_gid)
+
+    def start(self):
+        for file in self.NUMBERS:
+            if not os.path.exists(file):
+                raise NoEngine(f"there is no {file} to put another in the place of")
+        return super().start()
+
+    def stop(self):
+        super().stop()
+        for pid in processes_with(str(self.folder)):  # one holds its user namespace
+            os.kill(pid, signal.SIGKILL)
 
 
 def unmount_below(folder):

@@ -279,5 +279,61 @@ TEST_F(EngineTest, PodmanIsKnownByItsComponents) {
     EXPECT_TRUE(found->is_podman());
 }
 
+/// An engine of some product, what it says about itself, and what it is then told about the user 1000.
+struct Mode {
+    std::string name;
+    std::string component;
+    FakeEngine::Answer info;
+    std::string user;
+    std::string name_space;
+    std::string introduction;
+};
+
+class EngineModeTest : public EngineTest, public testing::WithParamInterface<Mode> {};
+
+TEST_P(EngineModeTest, TheUserOfAContainerIsTheSameOutside) {
+    const Mode& mode = GetParam();
+    const std::string said =
+        R"({"ApiVersion":"1.41","Version":"4","Components":[{"Name":")" + mode.component + R"("}]})";
+    const auto found = engine({{"GET /version", {200, said, {}, false}},
+                               {"GET /v1.41/info", mode.info},
+                               {"POST /v1.41/containers/create", {201, R"({"Id":"1"})", {}, false}}});
+    ContainerSpec spec;
+    spec.user = "1000:1000";
+
+    const auto made = test::run(io_, found->create("x", spec));
+
+    ASSERT_TRUE(made) << made.error().detail();
+    const auto body = nlohmann::json::parse(fake_->asked().back().body);
+    EXPECT_EQ(body.at("User"), mode.user);
+    EXPECT_EQ(body.at("HostConfig").value("UsernsMode", ""), mode.name_space);
+    EXPECT_THAT(*test::run(io_, found->introduce()), StartsWith(mode.introduction));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Engines, EngineModeTest,
+    testing::Values(
+        Mode{"Docker",
+             "Engine",
+             {200, R"({"SecurityOptions":["name=seccomp"]})", {}, false},
+             "1000:1000",
+             "",
+             "Docker Engine 4 at "},
+        Mode{"DockerRootless",
+             "Engine",
+             {200, R"({"SecurityOptions":["name=rootless"]})", {}, false},
+             "0:0",
+             "",
+             "Docker Engine 4 (rootless) at "},
+        Mode{"Podman", "Podman Engine", {200, R"({"Rootless":false})", {}, false}, "1000:1000", "", "Podman 4 at "},
+        Mode{"PodmanRootless",
+             "Podman Engine",
+             {200, R"({"Rootless":true})", {}, false},
+             "1000:1000",
+             "keep-id",
+             "Podman 4 (rootless) at "},
+        Mode{"ThatKeepsItToItself", "Engine", {403, "no", {}, false}, "1000:1000", "", "Docker Engine 4 at "}),
+    [](const auto& each) { return each.param.name; });
+
 } // namespace
 } // namespace linarite::agent
