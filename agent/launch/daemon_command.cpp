@@ -131,6 +131,13 @@ std::string prefix_of(const std::string& file) {
 
 } // namespace
 
+std::string bare_daemon_command(const std::string& command) {
+    static constexpr std::string_view before = "( test ! -r ./.profile || . ./.profile; ";
+    static constexpr std::string_view after = " )";
+    const bool wrapped = command.starts_with(before) && command.ends_with(after);
+    return wrapped ? command.substr(before.size(), command.size() - before.size() - after.size()) : command;
+}
+
 std::string localized_daemon_command(const std::string& command, const std::string& mpirun) {
     const std::string there = prefix_of(daemon_program(command));
     const std::string here = prefix_of(mpirun);

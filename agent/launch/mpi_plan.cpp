@@ -150,7 +150,7 @@ void plan_lead(const LaunchOrder& order, Variables& env, LaunchPlan& plan) {
 }
 
 Result<void> plan_daemon(const LaunchOrder& order, const std::string& mpirun, LaunchPlan& plan) {
-    const std::string command = localized_daemon_command(order.daemon_command, mpirun);
+    const std::string command = localized_daemon_command(bare_daemon_command(order.daemon_command), mpirun);
     if (auto checked = check_daemon_command(command); !checked) {
         return checked;
     }

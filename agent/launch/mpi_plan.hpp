@@ -13,6 +13,10 @@ Result<void> plan_mpi(const LaunchOrder& order, const std::map<std::string, std:
 /// The file of a program in the folders of a PATH; "" if it is in none.
 std::string find_program(const std::string& path, const std::string& program);
 
+/// A daemon's command line without what mpirun puts around it for users whose login shell is sh or ksh, to have their
+/// profile read: what a run sees is ours to say.
+std::string bare_daemon_command(const std::string& command);
+
 /// A daemon's command line with the folder where Open MPI is on the lead node replaced by the one that `mpirun` of this
 /// node is in: an Open MPI that knows its place (5, or one in an environment) names files by it.
 std::string localized_daemon_command(const std::string& command, const std::string& mpirun);

@@ -66,6 +66,22 @@ def test_single_and_mpi_runs_and_a_cancel_without_root(cluster_of_nobody, projec
     assert cluster.wait_for_end(sleeper)["status"] == "Canceled"
 
 
+def test_mpi_over_nodes_is_the_same_for_a_user_whose_shell_is_sh(project, tmp_path):
+    with become_nobody() as (user, options):
+        with open("/etc/passwd") as passwd:
+            others = [line for line in passwd if not line.startswith(f"{user.pw_name}:")]
+        (tmp_path / "passwd").write_text("".join([f"{user.pw_name}:x:{user.pw_uid}:{user.pw_gid}::/:/bin/sh\n", *others]))
+        readable(tmp_path)
+        own_passwd = ["unshare", "--mount", "sh", "-ec", 'mount --bind "$0" /etc/passwd; exec "$@"', tmp_path / "passwd"]
+        cluster = Cluster(nodes=2, **options | {"prefix": [*own_passwd, *options["prefix"]]})
+        with running(cluster):
+            script = "import os, pwd; print('shell', pwd.getpwuid(os.getuid()).pw_shell)"
+            run = cluster.run(readable(project(script)), "train.py", flags=["--nodes", "2", "--backend", "mpi"])
+
+            assert run["status"] == "Completed", run
+            assert b"shell /bin/sh" in cluster.driver_log(run["run_id"], 1)
+
+
 WRITES_DATA = """
 import os, pathlib, sys
 print('sudo', 'would work' if 0 in (int(line.split()[0]) for line in open('/proc/self/uid_map')) else 'would not')

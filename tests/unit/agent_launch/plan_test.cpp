@@ -444,6 +444,16 @@ TEST(DaemonCommand, NothingElseIs) {
     }
 }
 
+TEST(DaemonCommand, TheProfileOfTheUserIsNotRead) {
+    // as Open MPI 4.1.4 and 5.0 give it if the login shell is sh
+    EXPECT_EQ(bare_daemon_command("( test ! -r ./.profile || . ./.profile;  orted -mca ess \"env\" )"),
+              " orted -mca ess \"env\"");
+    for (const char* other :
+         {"orted -mca ess \"env\"", "( id;  orted )", "( test ! -r ./.profile || . ./.profile; orted"}) {
+        EXPECT_EQ(bare_daemon_command(other), other);
+    }
+}
+
 TEST(DaemonCommand, IsRunWhereOpenMpiIsOnThisNode) {
     const std::string lead = "PRTE_PREFIX=/a/envs/1/lib/openmpi;export PRTE_PREFIX;LD_LIBRARY_PATH=/a/envs/1/lib:"
                              "$LD_LIBRARY_PATH;export LD_LIBRARY_PATH;/a/envs/1/bin/prted --prtemca x \"/a/envs/12/y\"";
