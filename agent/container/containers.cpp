@@ -137,6 +137,11 @@ asio::awaitable<Result<Image>> Containers::provide(ImageOrder order, LineOut log
         co_return name.error().within("ImagePullError: image '" + image + "' can't be used");
     }
     log("engine: " + *name);
+    if ((*found)->parts_networks()) {
+        log("containers of an ordinary user's Docker have a network of their own: the run reaches neither a "
+            "coordinator "
+            "on its own node nor its ranks on other nodes; Podman's have the node's");
+    }
     auto provided = co_await images->provide(std::move(order), log, std::move(cancel));
     if (provided) {
         log("image '" + image + "' is " + provided->digest() + ": " +

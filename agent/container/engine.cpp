@@ -1,9 +1,7 @@
 #include "agent/container/engine.hpp"
 
 #include "agent/container/output_frames.hpp"
-#include "agent/container/pull_progress.hpp"
 #include "client/http_client.hpp"
-#include "common/hash.hpp"
 #include "proto/json_reader.hpp"
 
 #include <algorithm>
@@ -17,13 +15,9 @@ namespace {
 using proto::Json;
 using proto::JsonReader;
 
-constexpr int our_api_minor = 41; // of API 1: the one of Docker 20.10, which Podman speaks too
-constexpr const char* default_registry = "https://index.docker.io/v1/"; // its name in headers
+constexpr int our_api_minor = 41;                      // of API 1: the one of Docker 20.10, which Podman speaks too
 constexpr std::chrono::seconds introduction_limit{30}; // Podman asks its package manager for it, which takes some
-constexpr std::chrono::minutes silent_pull{3};
-constexpr std::chrono::minutes longest_import{30};
-constexpr const char* usual_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr std::chrono::hours silent_output{24}; // a tool may be quiet for as long as its own limit lets it
+constexpr std::chrono::hours silent_output{24};        // a tool may be quiet for as long as its own limit lets it
 
 Errc errc_of(int status) {
     switch (status) {
@@ -61,16 +55,6 @@ bool has_ended(const ContainerFacts& facts) {
     return !facts.running && std::ranges::find(ends, facts.status) != ends.end();
 }
 
-std::map<std::string, std::string> read_variables(const std::vector<std::string>& entries) {
-    std::map<std::string, std::string> out;
-    for (const std::string& entry : entries) {
-        if (const auto equals = entry.find('='); equals != std::string::npos) {
-            out[entry.substr(0, equals)] = entry.substr(equals + 1);
-        }
-    }
-    return out;
-}
-
 std::map<std::string, std::string> read_labels(JsonReader& reader, std::string_view key) {
     std::map<std::string, std::string> out;
     reader.members(key, [&](const std::string& name, const Json& value) {
@@ -79,38 +63,6 @@ std::map<std::string, std::string> read_labels(JsonReader& reader, std::string_v
         }
     });
     return out;
-}
-
-std::string query_of(const std::string& name) {
-    // without a tag the engine would fetch all of them
-    const auto slash = name.rfind('/');
-    const auto colon = name.find(':', slash == std::string::npos ? 0 : slash);
-    if (name.find('@') != std::string::npos) {
-        return client::encode_query({{"fromImage", name}});
-    }
-    return client::encode_query({{"fromImage", name.substr(0, colon)},
-                                 {"tag", colon == std::string::npos ? "latest" : name.substr(colon + 1)}});
-}
-
-/// In the alphabet that is safe in an address, which the engine wants in its headers.
-std::string print_header(const Json& document) {
-    std::string text = base64_encode(proto::print_json(document));
-    std::ranges::replace(text, '+', '-');
-    std::ranges::replace(text, '/', '_');
-    return text;
-}
-
-std::string print_login(const RegistryLogin& login) {
-    return print_header({{"username", login.username}, {"password", login.password}, {"serveraddress", login.server}});
-}
-
-std::string print_logins(const std::vector<RegistryLogin>& logins) {
-    Json by_server = Json::object();
-    for (const RegistryLogin& login : logins) {
-        by_server[login.server.empty() ? default_registry : login.server] = {{"username", login.username},
-                                                                             {"password", login.password}};
-    }
-    return print_header(by_server);
 }
 
 } // namespace
@@ -208,71 +160,6 @@ asio::awaitable<Result<void>> Engine::command(EngineRequest request) {
     co_return answer ? Result<void>() : Result<void>(answer.error());
 }
 
-// For calls whose answers tell of their progress, and in the end of their failure.
-asio::awaitable<Result<void>> Engine::follow(EngineRequest request, LineOut log, CancelToken cancel) {
-    const auto progress = std::make_shared<PullProgress>(std::move(log), std::chrono::steady_clock::now);
-    const auto answer = co_await call(
-        std::move(request), [progress](std::string_view piece) { progress->feed(piece); }, std::move(cancel));
-    if (!answer) {
-        co_return answer.error();
-    }
-    co_return progress->error() ? Result<void>(Error(Errc::internal, *progress->error())) : Result<void>();
-}
-
-asio::awaitable<Result<ImageFacts>> Engine::find_image(std::string name) {
-    EngineRequest request;
-    request.target = "/images/" + client::encode_path(name) + "/json";
-    const auto document = co_await ask(std::move(request));
-    if (!document) {
-        co_return document.error();
-    }
-    std::vector<Fault> ignored;
-    JsonReader reader(*document, "", ignored);
-    ImageFacts facts;
-    facts.id = reader.text("Id");
-    facts.digests = reader.texts("RepoDigests");
-    facts.variables = read_variables(reader.object("Config").texts("Env"));
-    co_return facts;
-}
-
-asio::awaitable<Result<void>> Engine::pull(std::string name, RegistryLogin login, LineOut log, CancelToken cancel) {
-    EngineRequest request;
-    request.method = "POST";
-    request.target = "/images/create" + query_of(name);
-    request.timeout = silent_pull;
-    if (!login.username.empty()) {
-        request.headers["X-Registry-Auth"] = print_login(login);
-    }
-    co_return co_await follow(std::move(request), std::move(log), std::move(cancel));
-}
-
-asio::awaitable<Result<void>> Engine::import(std::string name, fs::path tar, CancelToken cancel) {
-    EngineRequest request;
-    request.method = "POST";
-    request.target = "/images/create" + client::encode_query({{"fromSrc", "-"},
-                                                              {"repo", name}, // Podman takes no notice of a "tag" here
-                                                              {"changes", "ENV PATH=" + std::string(usual_path)}});
-    request.body_file = std::move(tar);
-    request.timeout = longest_import;
-    co_return co_await follow(
-        std::move(request), [](const std::string&) {}, std::move(cancel));
-}
-
-asio::awaitable<Result<void>> Engine::build(std::string name, fs::path tar, std::vector<RegistryLogin> logins,
-                                            LineOut log, CancelToken cancel) {
-    EngineRequest request;
-    request.method = "POST";
-    request.target = "/build" + client::encode_query({{"t", name},
-                                                      {"forcerm", "1"}, // containers of steps, if they fail, too
-                                                      {"labels", R"({"linarite.dockerfile":""})"}});
-    request.body_file = std::move(tar);
-    request.timeout = silent_output; // a step may print nothing for as long as the build's own limit lets it
-    if (!logins.empty()) {
-        request.headers["X-Registry-Config"] = print_logins(logins);
-    }
-    co_return co_await follow(std::move(request), std::move(log), std::move(cancel));
-}
-
 asio::awaitable<Result<std::string>> Engine::create(std::string name, ContainerSpec spec) {
     if (const auto known = co_await introduce(); !known) { // which of both it is decides how this is said
         co_return known.error();
@@ -346,12 +233,24 @@ asio::awaitable<Result<void>> Engine::kill(std::string name, std::string signal)
 
 asio::awaitable<Result<void>> Engine::remove(std::string name) {
     auto done = co_await remove_once(name);
+    if (!done && done.error().detail().find("already in progress") != std::string::npos) {
+        co_return co_await wait_until_removed(name); // by another call of ours
+    }
     if (!done && done.error().code() != Errc::unavailable) {
         // Podman can't remove one that is about to end, and Docker says so of one that somebody else removes
         co_await wait(name);
         done = co_await remove_once(name);
     }
     co_return done;
+}
+
+asio::awaitable<Result<void>> Engine::wait_until_removed(std::string name) {
+    EngineRequest request;
+    request.method = "POST";
+    request.target = "/containers/" + client::encode_part(name) + "/wait?condition=removed";
+    request.timeout = std::chrono::minutes(1);
+    const auto waited = co_await command(std::move(request));
+    co_return waited || waited.error().code() == Errc::not_found ? Result<void>() : waited;
 }
 
 asio::awaitable<Result<void>> Engine::remove_once(std::string name) {

@@ -52,6 +52,9 @@ public:
     asio::awaitable<Result<std::string>> introduce();
     /// Whether it is Podman, as far as is known: once it was introduced.
     [[nodiscard]] bool is_podman() const { return is_podman_; }
+    /// Whether it gives containers a network of their own even if they are to have the node's, as Docker of an ordinary
+    /// user does.
+    [[nodiscard]] bool parts_networks() const { return is_rootless_ && !is_podman_; }
     /// Whether it is there right now.
     asio::awaitable<bool> answers();
 
@@ -87,6 +90,7 @@ private:
     asio::awaitable<Result<void>> command(EngineRequest request);
     asio::awaitable<Result<void>> follow(EngineRequest request, LineOut log, CancelToken cancel);
     asio::awaitable<Result<void>> remove_once(std::string name);
+    asio::awaitable<Result<void>> wait_until_removed(std::string name);
     asio::awaitable<Result<bool>> ask_whether_rootless(const std::string& prefix);
 
     asio::any_io_executor executor_;

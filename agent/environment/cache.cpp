@@ -5,21 +5,17 @@
 #include "agent/environment/conda.hpp"
 #include "agent/environment/file_lock.hpp"
 #include "agent/environment/process.hpp"
+#include "agent/environment/published.hpp"
 #include "agent/environment/requirements.hpp"
 #include "agent/environment/room.hpp"
-#include "agent/environment/use.hpp"
 #include "async/async.hpp"
 #include "async/shared_work.hpp"
 #include "common/clock.hpp"
 #include "common/files.hpp"
-#include "environments/stored.hpp"
-#include "environments/usage.hpp"
-#include "proto/json_reader.hpp"
 
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <deque>
 #include <fcntl.h>
 #include <set>
@@ -30,116 +26,6 @@ namespace linarite::agent {
 
 namespace {
 
-constexpr const char* system_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; // of images
-
-// A folder in front of the PATH of the node or of the image.
-std::string path_with(const fs::path& folder, const ImageBase* image) {
-    const auto own = image != nullptr ? image->variables : own_variables();
-    const auto path = own.find("PATH");
-    const std::string rest = path != own.end() ? path->second : image != nullptr ? system_path : "";
-    return folder.string() + (rest.empty() ? "" : ":" + rest);
-}
-
-void describe_interpreter(const Plan& plan, PreparedEnvironment& out) {
-    out.provider = plan.provider;
-    out.python_version = plan.interpreter.path.empty() || plan.provider == "user_managed"
-                             ? std::string()
-                             : plan.interpreter.version.str();
-}
-
-PreparedEnvironment describe(const fs::path& folder, const Plan& plan, Built built) {
-    PreparedEnvironment out;
-    out.python = folder / "bin" / "python";
-    out.variables = std::move(built.variables);
-    out.variables["PATH"] = path_with(folder / "bin", plan.image.get());
-    if (plan.provider == "conda") {
-        out.variables["CONDA_PREFIX"] = folder.string();
-        out.variables["CONDA_DEFAULT_ENV"] = folder.string();
-    } else {
-        out.variables["VIRTUAL_ENV"] = folder.string();
-    }
-    out.folder = folder;
-    out.key = plan.key;
-    out.lock = std::move(built.lock);
-    out.provider = plan.provider;
-    out.python_version = built.python;
-    return out;
-}
-
-// Where its interpreter is one of an image: that can't have gone since, as the digest is the same.
-bool stands_on_image(const Plan& plan) {
-    return plan.image != nullptr && plan.provider != "conda"; // conda brings its own
-}
-
-bool has_interpreter(const fs::path& python, bool in_image) {
-    std::error_code ec;
-    return in_image ? fs::is_symlink(python, ec) : ::access(python.c_str(), X_OK) == 0;
-}
-
-Built built_of(environments::Stored stored) {
-    return {std::move(stored.lock), std::move(stored.python), std::move(stored.variables)};
-}
-
-// The environment if it was published and its interpreter is still there; it is in use by `user` from then on.
-Result<std::optional<PreparedEnvironment>> look_up(const fs::path& folder, const Plan& plan, const fs::path& user) {
-    auto stored = take_into_use(folder.parent_path(), plan.key, user);
-    if (!stored) {
-        return stored.error();
-    }
-    if (!*stored || !has_interpreter(folder / "bin" / "python", stands_on_image(plan))) {
-        return std::optional<PreparedEnvironment>();
-    }
-    auto found = describe(folder, plan, built_of(std::move(**stored)));
-    found.reused = true;
-    return std::optional(std::move(found));
-}
-
-// The same for who holds the exclusive lock.
-std::optional<PreparedEnvironment> look_again(const fs::path& folder, const Plan& plan) {
-    auto stored = environments::read_stored(folder);
-    if (!stored || !has_interpreter(folder / "bin" / "python", stands_on_image(plan))) {
-        return std::nullopt;
-    }
-    environments::touch_marker(folder);
-    auto found = describe(folder, plan, built_of(std::move(*stored)));
-    found.reused = true;
-    return found;
-}
-
-// The marker goes first: killed in the middle, this must not leave one that vouches for what is gone.
-Result<void> clear_away(const fs::path& folder) {
-    std::error_code ec;
-    fs::remove(environments::marker_of(folder), ec);
-    fs::remove_all(folder, ec);
-    if (ec) {
-        return Error(Errc::internal, "remove half-built environment '" + folder.string() + "': " + ec.message());
-    }
-    return {};
-}
-
-Result<void> publish(const fs::path& folder, const Plan& plan, const Built& built) {
-    // A script that is not root can't change what others use then. Python adds its byte code to the folders.
-    const std::uint64_t bytes = environments::make_files_read_only(folder);
-    const proto::Json marker{{"key", plan.key},
-                             {"provider", plan.provider},
-                             {"python", built.python},
-                             {"interpreter", plan.interpreter.path.string()},
-                             {"requirements", without_credentials(plan.requirements)},
-                             {"conda", plan.conda_specs},
-                             {"channels", without_credentials(plan.channels)},
-                             {"created", format_time(SystemClock().now())},
-                             {"bytes", bytes},
-                             {"variables", built.variables},
-                             {"lock", built.lock}};
-    // Thousands of small files must be on disk before the marker that vouches for them; one fsync for each takes far
-    // longer.
-    const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::syncfs(fd.get()) != 0) {
-        return errno_error("sync '" + folder.string() + "'", errno);
-    }
-    return write_file_durably(environments::marker_of(folder), proto::print_json_pretty(marker) + "\n", 0444);
-}
-
 // Keeps others from compiling the environment, too; nothing if it was done before, or somebody does it now. Nobody is
 // kept from removing it: then there is nothing more to compile.
 UniqueFd hold_for_compiling(const fs::path& folder) {
@@ -149,19 +35,6 @@ UniqueFd hold_for_compiling(const fs::path& folder) {
         return {};
     }
     return fd;
-}
-
-PreparedEnvironment bare(const Plan& plan) {
-    PreparedEnvironment out;
-    out.python = plan.interpreter.path;
-    out.reused = true;
-    describe_interpreter(plan, out);
-    if (plan.provider != "user_managed") {
-        out.variables["PATH"] = path_with(out.python.parent_path(), plan.image.get());
-        out.bare = "Python " + plan.interpreter.version.str() +
-                   (plan.image ? " of image '" + plan.image->name + "'" : " as it is on the node");
-    }
-    return out;
 }
 
 // Builds and publishes under the lock. What an attempt that failed leaves behind is cleared away: half an environment
@@ -373,7 +246,7 @@ asio::awaitable<Result<PreparedEnvironment>> EnvironmentCache::prepare(proto::Py
     };
     if (plan->key.empty()) {
         say(plan->notices);
-        co_return bare(*plan);
+        co_return describe_bare(*plan);
     }
     auto there = co_await State::find(state, *plan, user);
     if (!there && is_out_of_space(there.error())) { // not even for a mark

@@ -308,6 +308,7 @@ TEST_P(EngineModeTest, TheUserOfAContainerIsTheSameOutside) {
     EXPECT_EQ(body.at("User"), mode.user);
     EXPECT_EQ(body.at("HostConfig").value("UsernsMode", ""), mode.name_space);
     EXPECT_THAT(*test::run(io_, found->introduce()), StartsWith(mode.introduction));
+    EXPECT_EQ(found->parts_networks(), mode.introduction == "Docker Engine 4 (rootless) at ");
 }
 
 INSTANTIATE_TEST_SUITE_P(
