@@ -114,8 +114,10 @@ ContainerSpec without_views(ContainerSpec spec) {
     return spec;
 }
 
-Json print(const ContainerSpec& given, bool for_podman) {
-    const ContainerSpec& spec = std::ranges::all_of(given.views, can_be_said) ? given : without_views(given);
+Json print(const ContainerSpec& spec, bool for_podman) {
+    if (!std::ranges::all_of(spec.views, can_be_said)) {
+        return print(without_views(spec), for_podman);
+    }
     std::vector<std::string> variables;
     for (const auto& [name, value] : spec.variables) {
         variables.push_back(name);
