@@ -121,20 +121,22 @@ asio::awaitable<Result<ImageChoice>> Containers::choose(proto::ContainerSettings
 }
 
 asio::awaitable<Result<Image>> Containers::provide(ImageOrder order, LineOut log, CancelToken cancel) {
-    const std::string image = order.name;
+    const bool is_built = !order.dockerfile.empty();
+    const std::string cannot = is_built ? "ImageBuildError: no image can be built of the run's dockerfile"
+                                        : "ImagePullError: image '" + order.name + "' can't be used";
     const auto found = engine();
     if (!found) {
         co_return Error(Errc::invalid_argument,
-                        "ImagePullError: image '" + image + "' can't be used: " + found.error().detail() +
+                        cannot + ": " + found.error().detail() +
                             "; install Docker or Podman there, map the image to the node itself (linarite up "
                             "--image-map '" +
-                            (order.dockerfile.empty() ? image : "linarite/dockerfile:*") +
+                            (is_built ? "linarite/dockerfile:*" : order.name) +
                             "=none'), or submit with docker switched off");
     }
     const auto images = images_; // another engine may be found meanwhile
     const auto name = co_await (*found)->introduce();
     if (!name) {
-        co_return name.error().within("ImagePullError: image '" + image + "' can't be used");
+        co_return name.error().within(cannot);
     }
     log("engine: " + *name);
     if ((*found)->parts_networks()) {
@@ -144,7 +146,7 @@ asio::awaitable<Result<Image>> Containers::provide(ImageOrder order, LineOut log
     }
     auto provided = co_await images->provide(std::move(order), log, std::move(cancel));
     if (provided) {
-        log("image '" + image + "' is " + provided->digest() + ": " +
+        log("image '" + provided->name + "' is " + provided->digest() + ": " +
             (provided->python.empty() ? std::string("no Python")
                                       : "Python " + provided->python_version.str() + " at " + provided->python) +
             (provided->mpirun.empty() ? ", no Open MPI" : ", Open MPI " + provided->open_mpi));
