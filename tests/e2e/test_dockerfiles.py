@@ -1,6 +1,8 @@
 """Runs that bring a dockerfile in the place of an image's name: built once on each node, and seen while it is."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -81,14 +83,33 @@ def test_a_build_that_fails_ends_the_run_in_the_engines_words(cluster, engine, p
     assert images_of_dockerfiles(engine) == before
 
 
-def test_a_build_has_a_limit_and_can_be_cancelled(cluster, engine, project, dockerfile):  # noqa: F811
-    flags = dockerfile("RUN echo it begins; sleep 1000")
-    waits = cluster.submit(project("pass"), "train.py", flags=flags)
+def submit_endless_build(cluster, folder, flags):  # noqa: F811
+    """The run, when its build is at work."""
+    run = cluster.submit(folder, "train.py", flags=flags)
     wait_until(
-        lambda: BUILD_LOG in cluster.files(waits) and b"\nit begins" in cluster.file(waits, BUILD_LOG),
+        lambda: BUILD_LOG in cluster.files(run) and b"\nit begins" in cluster.file(run, BUILD_LOG),
         "the build has begun",
         60,
     )
+    return run
+
+
+def test_of_a_build_whose_agent_is_killed_nothing_goes_on(cluster, engine, project, dockerfile):  # noqa: F811
+    run = submit_endless_build(cluster, project("pass"), dockerfile("RUN echo it begins; sleep 1000"))
+    (step,) = engine.containers()
+
+    os.kill(cluster.agent_pid(cluster.show(run)["nodes"][0]), signal.SIGKILL)
+
+    next_step = lambda: [id for id in engine.containers() if id != step]  # noqa: E731
+    wait_until(next_step, "the next agent has begun it anew", 60)
+    wait_until(lambda: step not in engine.containers(), "the step of before is gone")
+    cluster.cli("cancel", run)
+    assert cluster.wait_for_end(run)["status"] == "Canceled"
+
+
+def test_a_build_has_a_limit_and_can_be_cancelled(cluster, engine, project, dockerfile):  # noqa: F811
+    flags = dockerfile("RUN echo it begins; sleep 1000")
+    waits = submit_endless_build(cluster, project("pass"), flags)
 
     cluster.cli("cancel", waits)
 
