@@ -4,6 +4,8 @@
 #include "agent/container/rootfs.hpp"
 #include "proto/registry.hpp"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <fnmatch.h>
@@ -90,11 +92,11 @@ Result<ImageChoice> choose_for_dockerfile(const std::string& dockerfile, const s
         }
         if (rule != nullptr) {
             instead[base] = rule->image;
-            reason += ", on '" + rule->image + "' in the place of '" + base + "' (" + rule->pattern +
-                      ", by this node's operator)";
+            reason += fmt::format(", on '{}' in the place of '{}' ({}, by this node's operator)", rule->image, base,
+                                  rule->pattern);
         } else if (is_azure_mpi_image(base) && stand_in.is_there) {
             instead[base] = stand_in_image;
-            reason += ", on '" + std::string(stand_in_image) + "' in the place of '" + base + "'";
+            reason += fmt::format(", on '{}' in the place of '{}'", stand_in_image, base);
         }
     }
     std::string text = with_bases(dockerfile, instead);

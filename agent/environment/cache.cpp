@@ -65,15 +65,17 @@ asio::awaitable<Result<Built>> build_once(Node& node, Provider& provider, BuildO
 }
 
 // Builds under the lock, unless somebody else has done it meanwhile.
-asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Room& room, Provider& provider, Plan plan,
-                                                   fs::path folder, LogSink log, CancelToken cancel) {
+asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Room& room, Provider& provider, BuildOrder order) {
+    const Plan plan = order.plan;
+    const fs::path folder = order.folder;
+    const LogSink log = order.log;
     const auto made = make_folders(folder.parent_path());
     if (!made) {
         co_return made.error();
     }
     const auto lock = co_await lock_file(
         environments::lock_of(folder.parent_path(), plan.key),
-        [log] { log("waiting for another build of the same environment"); }, cancel);
+        [log] { log("waiting for another build of the same environment"); }, order.cancel);
     if (!lock) {
         co_return lock.error();
     }
@@ -83,8 +85,8 @@ asio::awaitable<Result<PreparedEnvironment>> build(Node& node, Room& room, Provi
     }
     const auto begun = std::chrono::steady_clock::now();
     co_await room.make_before_build(log);
-    const BuildOrder order{plan, folder, lock->get(), log, cancel};
-    const auto installed = co_await room.build([&] { return build_once(node, provider, order); }, log, cancel);
+    order.lock_fd = lock->get();
+    const auto installed = co_await room.build([&] { return build_once(node, provider, order); }, log, order.cancel);
     if (!installed) {
         log("the environment was not built: " + installed.error().detail());
         co_return installed.error();
@@ -195,8 +197,8 @@ struct EnvironmentCache::State {
     static asio::awaitable<Result<PreparedEnvironment>>
     build_and_compile(std::shared_ptr<State> self, Provider& provider, Plan plan, LogSink log, CancelToken cancel) {
         spdlog::info("environment key={} provider={} building=true", plan.key.substr(0, 12), plan.provider);
-        auto built = co_await build(self->node, self->room, provider, plan, self->folder(plan.key), std::move(log),
-                                    std::move(cancel));
+        BuildOrder order{plan, self->folder(plan.key), -1, std::move(log), std::move(cancel)};
+        auto built = co_await build(self->node, self->room, provider, std::move(order));
         if (built) {
             compile_later(self, plan);
         }
