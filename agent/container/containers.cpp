@@ -140,9 +140,8 @@ asio::awaitable<Result<Image>> Containers::provide(ImageOrder order, LineOut log
     }
     log("engine: " + *name);
     if ((*found)->parts_networks()) {
-        log("containers of an ordinary user's Docker have a network of their own: the run reaches neither a "
-            "coordinator "
-            "on its own node nor its ranks on other nodes; Podman's have the node's");
+        log("containers of an ordinary user's Docker have a network of their own: the run can't reach a coordinator "
+            "on its own node, or its ranks on other nodes; Podman's have the node's");
     }
     auto provided = co_await images->provide(std::move(order), log, std::move(cancel));
     if (provided) {

@@ -14,6 +14,7 @@ namespace linarite::agent {
 namespace {
 
 constexpr std::size_t shown_digits = 16;
+constexpr std::size_t longest_from = 4'096; // std::regex takes stack for every sign
 
 // "FROM [--platform=...] IMAGE [AS STAGE]": before, the image, behind, the stage.
 const std::regex& from_line() {
@@ -27,7 +28,9 @@ void for_each_line(const std::string& text, F each) {
     std::istringstream in(text);
     for (std::string line; std::getline(in, line);) {
         std::smatch from;
-        std::regex_match(line, from, from_line());
+        if (line.size() <= longest_from) {
+            std::regex_match(line, from, from_line());
+        }
         each(line, from);
     }
 }

@@ -21,6 +21,7 @@ const std::string staged = "# FROM a comment\n"
 TEST(Dockerfile, KnowsWhatItBuildsOn) {
     EXPECT_THAT(bases_of_dockerfile(staged), ElementsAre("debian:12", "team/x@sha256:12"));
     EXPECT_THAT(bases_of_dockerfile(""), IsEmpty());
+    EXPECT_THAT(bases_of_dockerfile("FROM " + std::string(1'000'000, 'x')), IsEmpty()) << "no image has such a name";
     EXPECT_THAT(bases_of_dockerfile("FROM debian:12\r\nRUN true\r\n"), ElementsAre("debian:12"));
 }
 
