@@ -10,7 +10,7 @@ agent::EnvironmentSettings package_settings(const RunOptions& options) {
     agent::EnvironmentSettings settings;
     settings.policy = options.packages == "pip"     ? agent::PackagePolicy::pip
                       : options.packages == "conda" ? agent::PackagePolicy::conda
-                                                   : agent::PackagePolicy::automatic;
+                                                    : agent::PackagePolicy::automatic;
     settings.conda = options.conda;
     settings.find_links = options.find_links;
     settings.offline = options.offline;

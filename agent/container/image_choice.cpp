@@ -84,11 +84,13 @@ Result<ImageChoice> choose_for_dockerfile(const std::string& dockerfile, const s
     for (const std::string& base : bases_of_dockerfile(dockerfile)) {
         const ImageRule* rule = find_rule(base, base, rules);
         if (rule != nullptr && (rule->image.empty() || is_rootfs(rule->image))) {
-            return Error(Errc::invalid_argument, "ImageBuildError: the run's dockerfile builds on image '" + base +
-                                                     "', which this node's operator maps (" + rule->pattern + ") to " +
-                                                     (rule->image.empty() ? "the node itself" : name_of(rule->image)) +
-                                                     ": a dockerfile needs an image; map it to one, or map '" + built +
-                                                     "' itself");
+            return Error(
+                Errc::invalid_argument,
+                fmt::format("ImageBuildError: the run's dockerfile builds on image '{}', which this node's "
+                            "operator maps ({}) to {}: a dockerfile needs an image; map it to one, or map '{}' "
+                            "itself",
+                            base, rule->pattern, rule->image.empty() ? "the node itself" : name_of(rule->image),
+                            built));
         }
         if (rule != nullptr) {
             instead[base] = rule->image;

@@ -108,13 +108,26 @@ int exit_code_of(pid_t pid) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/// What processes of one test tell each other.
+struct Counts {
+    std::atomic<int> rounds{0}; // of who removes
+    std::atomic<int> pausing{0};
+};
+
+/// Returns when two have called this, and all that is idle was removed once meanwhile.
+void pause_for_a_round(Counts& counts) {
+    ++counts.pausing;
+    while (counts.pausing < 2) {
+        ::sched_yield();
+    }
+    for (const int before = counts.rounds; counts.rounds < before + 2;) {
+        ::sched_yield();
+    }
+}
+
 TEST_F(RoomTest, WhatARunWasGivenIsThereForAsLongAsTheRunIs) {
     install_uv(1);
     // one process removes all that is idle, as fast as it can, and counts how often it has looked
-    struct Counts {
-        std::atomic<int> rounds{0};
-        std::atomic<int> pausing{0};
-    };
     void* shared = ::mmap(nullptr, sizeof(Counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ASSERT_NE(shared, MAP_FAILED);
     auto* const counts = new (shared) Counts;
@@ -130,11 +143,8 @@ TEST_F(RoomTest, WhatARunWasGivenIsThereForAsLongAsTheRunIs) {
     const auto give = [this, counts, rounds](const std::string& name) {
         Agent agent(*this, {});
         for (int i = 0; i < 30; ++i) {
-            if (i == 15) { // once it is idle for sure: neither has a run then
-                ++counts->pausing;
-                for (int before = *rounds; counts->pausing < 2 || *rounds < before + 2; ::sched_yield()) {
-                    before = counts->pausing < 2 ? rounds->load() : before;
-                }
+            if (i == 15) { // neither has a run now, so that it is idle once for sure
+                pause_for_a_round(*counts);
             }
             const fs::path run = run_folder(name + std::to_string(i));
             const auto got = agent.prepare("six", run);
