@@ -90,17 +90,17 @@ std::vector<BindMount> container_mounts(const LaunchOrder& order, const std::vec
     return mounts;
 }
 
-Result<std::vector<OwnView>> container_views(const LaunchOrder& order) {
-    if (order.environment_folder.empty()) {
-        return std::vector<OwnView>();
+Result<std::vector<View>> container_views(const LaunchOrder& order) {
+    auto view = environment_view(order);
+    if (!view) {
+        return std::vector<View>();
     }
-    OwnView view{order.environment_folder, order.run_dir / "changes"};
     for (const char* part : {"upper", "work"}) {
-        if (auto made = make_folders(view.changes / part); !made) {
+        if (auto made = make_folders(view->changes / part); !made) {
             return made.error();
         }
     }
-    return std::vector<OwnView>{std::move(view)};
+    return std::vector<View>{std::move(*view)};
 }
 
 std::string image_lock(const Image& image) {

@@ -22,8 +22,8 @@ void fit_into(const Image& image, LaunchOrder& order);
 /// What the container must see of the node. Data is read-only unless it is copied for the run or sent back.
 std::vector<BindMount> container_mounts(const LaunchOrder& order, const std::vector<proto::DesiredData>& data);
 
-/// What it is to see with changes of its own: the environment, which other runs have, too. Makes the folders for them.
-Result<std::vector<OwnView>> container_views(const LaunchOrder& order);
+/// What it is to see with changes of its own, for which the folders are made: environment_view().
+Result<std::vector<View>> container_views(const LaunchOrder& order);
 
 /// For the lock that is kept with the run: the image, to the digit.
 std::string image_lock(const Image& image);

@@ -22,7 +22,7 @@ Json print_limits(const std::vector<proto::ContainerArguments::Limit>& limits) {
 }
 
 /// A volume that is made with the container and removed with it.
-Json print_view(const OwnView& view) {
+Json print_view(const View& view) {
     const std::string options = "lowerdir=" + view.path.string() + ",upperdir=" + (view.changes / "upper").string() +
                                 ",workdir=" + (view.changes / "work").string();
     return {{"Type", "volume"},
@@ -34,13 +34,13 @@ Json print_view(const OwnView& view) {
 }
 
 /// "FOLDER:FOLDER:O,...", as `podman run --volume` takes it (Podman 4).
-std::string print_podman_view(const OwnView& view) {
+std::string print_podman_view(const View& view) {
     return view.path.string() + ":" + view.path.string() + ":O,upperdir=" + (view.changes / "upper").string() +
            ",workdir=" + (view.changes / "work").string();
 }
 
 /// Neither way to say it has signs that would let these be parts of a path.
-bool can_be_said(const OwnView& view) {
+bool can_be_said(const View& view) {
     return (view.path.string() + view.changes.string()).find_first_of(",:\\") == std::string::npos;
 }
 
@@ -56,7 +56,7 @@ Json print_host(const ContainerSpec& spec, bool for_podman) {
                           {"Target", mount.path.string()},
                           {"ReadOnly", mount.read_only}});
     }
-    for (const OwnView& view : spec.views) {
+    for (const View& view : spec.views) {
         if (for_podman) {
             host["Binds"].push_back(print_podman_view(view));
         } else {
@@ -107,7 +107,7 @@ std::vector<BindMount> tidy_mounts(std::vector<BindMount> mounts) {
 }
 
 ContainerSpec without_views(ContainerSpec spec) {
-    for (OwnView& view : spec.views) {
+    for (View& view : spec.views) {
         spec.mounts.push_back({std::move(view.path), true});
     }
     spec.views.clear();

@@ -1,6 +1,7 @@
 // agent/container/container_spec.hpp: a container as we want it, and how the engine's API says that.
 #pragma once
 
+#include "agent/launch/shim_job.hpp"
 #include "proto/container_arguments.hpp"
 
 #include <nlohmann/json.hpp>
@@ -22,13 +23,6 @@ struct BindMount {
     bool operator==(const BindMount&) const = default;
 };
 
-/// A folder of the node that is seen in the container at the same path, and that it may change: its changes go to
-/// folders of its own, as an overlay.
-struct OwnView {
-    fs::path path;
-    fs::path changes; // holds `upper` and `work`, which are there
-};
-
 using Labels = std::map<std::string, std::string>;
 
 struct ContainerSpec {
@@ -40,7 +34,7 @@ struct ContainerSpec {
     fs::path folder = "/";
     Labels labels;
     std::vector<BindMount> mounts;
-    std::vector<OwnView> views;
+    std::vector<View> views;     // seen at the same path; `upper` and `work` are there in the folders for changes
     std::uint64_t shm_bytes = 0; // 0: the engine's own default
     bool host_ipc = false;
     std::uint64_t memory_bytes = 0; // 0: no limit

@@ -32,7 +32,7 @@ struct ContainerOrder {
     Image image;
     proto::ContainerSettings settings;
     std::vector<BindMount> mounts; // the run's folder, its data; the shim is added
-    std::vector<OwnView> views;    // the environment
+    std::vector<View> views;       // the environment
     fs::path shim;
     fs::path job_file;
     fs::path facts_dir;

@@ -166,6 +166,13 @@ std::vector<RegistryLogin> logins_for_build(const ImageOrder& order) {
     return logins;
 }
 
+/// For who was refused as nobody in particular.
+Result<void> with_hint(const Result<void>& done, const ImageOrder& order) {
+    return done || order.no_password.empty()
+               ? done
+               : Result<void>(Error(done.error().code(), done.error().detail() + "; " + order.no_password));
+}
+
 } // namespace
 
 asio::awaitable<Result<ImageFacts>> Images::State::fetch(Self self, ImageOrder order, Making making) {
@@ -184,10 +191,7 @@ asio::awaitable<Result<void>> Images::State::pull(Self self, ImageOrder order, M
     making.log("image '" + order.name + "' is not on this node: fetching it" +
                (anonymous ? "" : " as user '" + login.username + "' of " + login.server));
     const auto pulled = co_await self->engine->pull(order.name, std::move(login), making.log, making.cancel);
-    if (!pulled && anonymous && !order.no_password.empty()) {
-        co_return Error(pulled.error().code(), pulled.error().detail() + "; " + order.no_password);
-    }
-    co_return pulled;
+    co_return anonymous ? with_hint(pulled, order) : pulled;
 }
 
 asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, Making making) {
@@ -204,7 +208,8 @@ asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, 
     CancelToken stop;
     const auto hook = making.cancel.on_cancel([stop] { stop.cancel(); });
     const Alarm alarm(co_await asio::this_coro::executor, self->settings.build_limit, stop);
-    auto built = co_await self->engine->build(order.name, tar, logins_for_build(order), making.log, stop);
+    const auto logins = logins_for_build(order);
+    const auto built = co_await self->engine->build(order.name, tar, logins, making.log, stop);
     co_await on_pool(self->pool, [tar] {
         std::error_code ignored;
         return fs::remove(tar, ignored);
@@ -217,7 +222,7 @@ asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, 
     if (built) {
         making.log("the image was built in " + format_duration(took));
     }
-    co_return built;
+    co_return logins.empty() ? with_hint(built, order) : built;
 }
 
 asio::awaitable<Result<ImageFacts>> Images::State::import(Self self, fs::path path, Making making) {

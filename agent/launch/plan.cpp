@@ -115,8 +115,8 @@ void protect_shared(const LaunchOrder& order, ShimJob& job) {
         return;
     }
     job.user_namespace = order.user_namespace;
-    if (!order.environment_folder.empty()) {
-        job.views.push_back({order.environment_folder, order.run_dir / "changes"});
+    if (auto view = environment_view(order)) {
+        job.views.push_back(std::move(*view));
     }
     for (const proto::DataReference& reference : order.definition.data) {
         const auto path = order.data_paths.find(reference.name);
@@ -131,6 +131,11 @@ void protect_shared(const LaunchOrder& order, ShimJob& job) {
 }
 
 } // namespace
+
+std::optional<View> environment_view(const LaunchOrder& order) {
+    return order.environment_folder.empty() ? std::nullopt
+                                            : std::optional(View{order.environment_folder, order.run_dir / "changes"});
+}
 
 bool is_read_only(const LaunchOrder& order, const proto::DataReference& reference) {
     const auto path = order.data_paths.find(reference.name);

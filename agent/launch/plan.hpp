@@ -63,6 +63,9 @@ Result<LaunchPlan> plan_launch(const LaunchOrder& order);
 /// task that others connect to.
 int ports_of(const proto::RunDefinition& definition, int node_index);
 
+/// How the run sees the environment that was built for it, which other runs have, too; nothing if none was.
+std::optional<View> environment_view(const LaunchOrder& order);
+
 /// Whether the run may only read what a data reference gives it: a mount that does not say `overwrite`, or whose files
 /// are not the datastore's own.
 bool is_read_only(const LaunchOrder& order, const proto::DataReference& reference);

@@ -195,6 +195,11 @@ class Cluster:
         wait_until(lambda: not any(map(is_alive, agents)), "the agents of a killed 'up' end", 15)
         self.process = None
 
+    def wait_until_tidy(self):
+        """Nothing of ended runs is left in the agents' folders."""
+        left = lambda: [entry for name in ("work", "trash") for entry in self.data.glob(f"agent-*/{name}/*")]  # noqa: E731
+        wait_until(lambda: not left(), lambda: f"nothing of the runs is left: {left()}")
+
     def agent_pid(self, name):
         """The process of a node's agent, or None."""
         for pid in children(self.process.pid):

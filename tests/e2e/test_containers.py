@@ -500,9 +500,7 @@ def test_files_of_a_run_in_a_container_are_its_agents(cluster_of_nobody, cluster
         assert run["status"] == "Completed", run
         assert f"uid {uid} gid {gid} {uid}" in where.driver_log(run["run_id"]).decode()
         assert where.file(run["run_id"], "outputs/deep/closed") == b"x"
-        agent = where.data / f"agent-{where.show(run['run_id'])['nodes'][0]}"
-        left = lambda: [*agent.glob("work/*"), *agent.glob("trash/*")]  # noqa: B023, E731
-        wait_until(lambda: not left(), lambda: f"the run's folder goes: {left()}")  # noqa: B023
+        where.wait_until_tidy()
         strangers = [path for path in where.data.rglob("*") if path.lstat().st_uid != uid]
         assert not strangers, strangers
 
@@ -561,11 +559,7 @@ def test_what_a_run_changes_in_its_environment_is_its_own_in_a_container(cluster
         check_changes_are_its_own(cluster, run)
     wait_until(lambda: not engine.containers(), "the containers are gone")
     assert engine.call("GET", "/v1.41/volumes")[1] == volumes
-    work = [cluster.data / f"agent-{node}" for node in ("node-1", "node-2")]
-    wait_until(
-        lambda: not any(list(agent.glob("trash/*")) + list(agent.glob("work/*")) for agent in work),
-        lambda: f"nothing of the runs is left: {[list(agent.glob('trash/*/*')) for agent in work]}",
-    )
+    cluster.wait_until_tidy()
 
 
 def test_packages_that_cannot_be_had_in_an_image_fail_the_run_in_the_solvers_words(cluster, engine, project):

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from cluster import LINARITE, UV_FOLDER, Cluster, running, wait_until
+from cluster import LINARITE, UV_FOLDER, Cluster, running
 from test_mounts import needs_mounts, reference
 from test_packages import CHANGES_ITS_ENVIRONMENT, check_that_changes_are_a_runs_own
 
@@ -101,8 +101,7 @@ def test_what_a_run_of_no_root_changes_in_its_environment_is_its_own(project, tm
         wheels = readable(tmp_path)
         with running(Cluster(nodes=1, flags=["--find-links", wheels], **options)) as cluster:
             check_that_changes_are_a_runs_own(cluster, readable(project(CHANGES_ITS_ENVIRONMENT)), wheels)
-            left = lambda: [*cluster.data.glob("agent-*/trash/*"), *cluster.data.glob("agent-*/work/*")]  # noqa: E731
-            wait_until(lambda: not left(), lambda: f"nothing of the runs is left: {left()}")
+            cluster.wait_until_tidy()
 
 
 @needs_mounts

@@ -62,8 +62,6 @@ def test_files_of_a_run_and_its_environment_are_its_agents_who_is_nobody_else_in
     assert "(rootless) at " in engine_log(cluster, run["run_id"])
     assert f"uid {user.pw_uid} gid {user.pw_gid} {user.pw_uid}" in cluster.driver_log(run["run_id"]).decode()
     assert cluster.file(run["run_id"], "outputs/deep/closed") == b"x"
-    agent = cluster.data / f"agent-{cluster.show(run['run_id'])['nodes'][0]}"
-    left = lambda: [*agent.glob("work/*"), *agent.glob("trash/*")]  # noqa: E731
-    wait_until(lambda: not left(), lambda: f"the run's folder goes: {left()}")
+    cluster.wait_until_tidy()
     strangers = [path for path in cluster.data.rglob("*") if path.lstat().st_uid != user.pw_uid]
     assert not strangers, strangers

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <unistd.h>
 
 namespace linarite::agent {
 namespace {
@@ -25,6 +26,10 @@ protected:
             }
             if (asked.line.starts_with("POST /v1.41/containers/create")) {
                 made_ = Json::parse(asked.body).at("Labels");
+                mounts_ = Json::parse(asked.body).at("HostConfig").at("Mounts");
+            }
+            if (asked.line.ends_with("/start") && mounts_.dump().find("overlay") != std::string::npos) {
+                return FakeEngine::Answer{500, R"({"message":"no overlay on this file system"})", {}, false};
             }
             if (asked.line.starts_with("GET /v1.41/containers/json")) {
                 const Json list{{{"Id", "new"}, {"Labels", made_}},
@@ -53,6 +58,7 @@ protected:
         wanted.job_file = scratch_ / "job.json";
         wanted.facts_dir = scratch_ / "state";
         wanted.gpus = gpus;
+        wanted.views = views_;
         const auto started = test::run(io_, containers.start(std::move(wanted)));
         EXPECT_TRUE(started) << (started ? "" : started.error().detail());
         const auto asked = fake_->asked();
@@ -65,7 +71,9 @@ protected:
     asio::io_context io_;
     asio::thread_pool pool_{1};
     test::Scratch scratch_;
-    Json made_; // labels of the last container that was made
+    std::vector<View> views_;
+    Json made_;   // labels of the last container that was made
+    Json mounts_; // and what it sees
     std::unique_ptr<FakeEngine> fake_;
 };
 
@@ -103,6 +111,17 @@ TEST_F(ContainersTest, AContainerIsTheRunsAndItsUserTheAgents) {
     EXPECT_EQ(body.at("Image"), "sha256:ab");
     EXPECT_EQ(body.at("Labels"), (Json{{"linarite.agent", "me"}, {"linarite.run", "r1"}, {"linarite.fence", "7"}}));
     EXPECT_TRUE(Containers::holds(scratch_ / "state"));
+}
+
+TEST_F(ContainersTest, AViewThatTheEngineCannotMountIsReadOnlyInstead) {
+    views_ = {{"/envs/e1", scratch_ / "changes"}};
+
+    const Json first = order({}, false); // that the run is started is checked there
+
+    const bool tried = first.at("HostConfig").at("Mounts").dump().find("overlay") != std::string::npos;
+    EXPECT_EQ(tried, ::geteuid() == 0);
+    const Json mount{{"Type", "bind"}, {"Source", "/envs/e1"}, {"Target", "/envs/e1"}, {"ReadOnly", true}};
+    EXPECT_NE(std::ranges::find(mounts_, mount), mounts_.end()) << mounts_.dump();
 }
 
 TEST_F(ContainersTest, WhatFormerProcessesLeftIsRemovedAndNothingOfThisOne) {

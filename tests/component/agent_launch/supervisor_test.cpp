@@ -431,21 +431,42 @@ TEST_F(SupervisorTest, AProcessSeesOnlyItsOwnRunWhereTheKernelLetsUs) {
     EXPECT_NE(log().find("before\npid 2\nlinarite-shim\n"), std::string::npos) << log();
 }
 
-TEST_F(SupervisorTest, AnOrdinaryUserHasTheSameGuarantees) {
+class NobodysSupervisorTest : public SupervisorTest {
+protected:
+    Result<ExitFact> run_as_nobody(const ShimJob& job) {
+        EXPECT_TRUE(write_file_durably(folder_ / "as-nobody",
+                                       "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups " +
+                                           shim().string() + " \"$@\"\n",
+                                       0755));
+        EXPECT_TRUE(write_job_file(job_file(), job));
+        for (const auto& path : {folder_, folder_ / "wd", facts(), job_file()}) {
+            EXPECT_EQ(::chown(path.c_str(), 65534, 65534), 0);
+        }
+        const auto started = Supervisor::start(io_.get_executor(), folder_ / "as-nobody", job_file(), facts());
+        return started ? await((*started)->wait()) : Result<ExitFact>(started.error());
+    }
+};
+
+TEST_F(NobodysSupervisorTest, WhatCannotBeMountedLeavesTheRunWhereItIs) {
+    if (::geteuid() != 0) {
+        GTEST_SKIP() << "needs root to become another user";
+    }
+    auto sees = job("cat /proc/self/uid_map");
+    sees.views = {{folder_ / "wd", "/proc/none"}}; // there is no place for changes
+
+    const auto fact = run_as_nobody(sees);
+
+    ASSERT_TRUE(fact) << fact.error().detail();
+    EXPECT_EQ(fact->exit_code, 0);
+    const auto ours = read_file("/proc/self/uid_map");
+    EXPECT_NE(log().find(*ours), std::string::npos) << "it is in a user namespace for nothing: " << log();
+}
+
+TEST_F(NobodysSupervisorTest, AnOrdinaryUserHasTheSameGuarantees) {
     if (::geteuid() != 0) {
         GTEST_SKIP() << "the other tests run as one already";
     }
-    ASSERT_TRUE(write_file_durably(
-        folder_ / "as-nobody",
-        "#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups " + shim().string() + " \"$@\"\n", 0755));
-    ASSERT_TRUE(write_job_file(job_file(), job("(setsid sleep 1000 &) ; id -u; exit 3")));
-    for (const auto& path : {folder_, folder_ / "wd", facts(), job_file()}) {
-        ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
-    }
-
-    const auto started = Supervisor::start(io_.get_executor(), folder_ / "as-nobody", job_file(), facts());
-    ASSERT_TRUE(started);
-    const auto fact = await((*started)->wait());
+    const auto fact = run_as_nobody(job("(setsid sleep 1000 &) ; id -u; exit 3"));
 
     ASSERT_TRUE(fact) << fact.error().detail();
     EXPECT_EQ(fact->exit_code, 3);

@@ -58,7 +58,7 @@ TEST(ContainerSpec, TheHostsIpcHasNoSizeOfItsOwn) {
 
 TEST(ContainerSpec, AViewIsSaidAsEachEngineTakesIt) {
     ContainerSpec spec;
-    spec.views = {{"/envs/e1", "/work/r/changes"}};
+    spec.views = {{"/envs/e1", "/runs/r/changes"}};
 
     const Json docker = print(spec)["HostConfig"];
     const Json podman = print(spec, true)["HostConfig"];
@@ -67,16 +67,16 @@ TEST(ContainerSpec, AViewIsSaidAsEachEngineTakesIt) {
     EXPECT_EQ(docker["Mounts"][0]["Type"], "volume");
     EXPECT_EQ(docker["Mounts"][0]["Target"], "/envs/e1");
     EXPECT_EQ(docker["Mounts"][0]["VolumeOptions"]["DriverConfig"]["Options"]["o"],
-              "lowerdir=/envs/e1,upperdir=/work/r/changes/upper,workdir=/work/r/changes/work");
+              "lowerdir=/envs/e1,upperdir=/runs/r/changes/upper,workdir=/runs/r/changes/work");
     EXPECT_EQ(podman["Binds"],
-              Json::array({"/envs/e1:/envs/e1:O,upperdir=/work/r/changes/upper,workdir=/work/r/changes/work"}));
+              Json::array({"/envs/e1:/envs/e1:O,upperdir=/runs/r/changes/upper,workdir=/runs/r/changes/work"}));
     EXPECT_TRUE(podman["Mounts"].empty());
 }
 
 TEST(ContainerSpec, AViewThatCannotBeSaidIsAReadOnlyMount) {
     for (const fs::path path : {"/a,b", "/a:b"}) {
         ContainerSpec spec;
-        spec.views = {{path, "/work/r/changes"}};
+        spec.views = {{path, "/runs/r/changes"}};
         for (const bool podman : {false, true}) {
             const Json host = print(spec, podman)["HostConfig"];
             EXPECT_FALSE(host.contains("Binds"));
