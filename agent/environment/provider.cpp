@@ -57,7 +57,9 @@ std::string platform_name() {
 asio::awaitable<const Interpreters*> Node::interpreters() {
     if (!interpreters_) {
         Interpreters found = co_await find_interpreters(pool_, CancelToken());
-        interpreters_ = std::make_unique<Interpreters>(std::move(found));
+        if (!interpreters_) { // another one may have asked at the same time, and has been given theirs
+            interpreters_ = std::make_unique<Interpreters>(std::move(found));
+        }
     }
     co_return interpreters_.get();
 }

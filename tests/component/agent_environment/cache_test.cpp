@@ -321,6 +321,21 @@ TEST_F(CacheTest, CancellingTheOnlyWaiterEndsTheBuildAndTheNextOneBeginsAnew) {
     EXPECT_EQ(next.error().code(), Errc::invalid_argument);
 }
 
+TEST_F(CacheTest, ThoseWhoAskForInterpretersAtOnceAreGivenTheSame) {
+    asio::io_context io;
+    asio::thread_pool pool{1};
+    Node node(pool, EnvironmentSettings{});
+    std::vector<const Interpreters*> given;
+    for (int i = 0; i < 2; ++i) {
+        asio::co_spawn(io, node.interpreters(),
+                       [&](const std::exception_ptr&, const Interpreters* found) { given.push_back(found); });
+    }
+
+    ASSERT_TRUE(test::run_until(io, [&] { return given.size() == 2; }));
+
+    EXPECT_EQ(given[0], given[1]);
+}
+
 TEST_F(CacheTest, FilesOfAnEnvironmentAreReadOnly) {
     Agent agent(scratch.root());
     const auto built = agent.install({"six"});
