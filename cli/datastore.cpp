@@ -114,7 +114,7 @@ std::vector<RemoteFile> select_files(const Json& list, const DownloadOptions& op
         const std::string path = text(file, "path");
         if (is_or_is_below(path, options.path)) {
             selected.push_back({files_of(options.name) + "/" + client::encode_path(path), path.substr(cut),
-                                static_cast<std::uint64_t>(number(file, "size")), ""});
+                                static_cast<std::uint64_t>(number(file, "size")), "", ""});
         }
     }
     return selected;

@@ -34,8 +34,10 @@ Result<std::vector<RemoteFile>> select_files(const Json& run, const Json& list, 
         const auto wants = [&](const std::string& name) { return is_or_is_below(path, name); };
         if (std::any_of(names.begin(), names.end(), wants)) {
             std::erase_if(missing, wants);
-            selected.push_back({run_target(run, "/files/" + client::encode_path(path)), path,
-                                static_cast<std::uint64_t>(number(file, "size")), text(file, "sha256")});
+            RemoteFile wanted = listed_file(file);
+            wanted.target = run_target(run, "/files/" + client::encode_path(path));
+            wanted.list = run_target(run, "/files?" + client::encode_query({{"prefix", path}}));
+            selected.push_back(std::move(wanted));
         }
     }
     if (!missing.empty()) {
@@ -65,8 +67,10 @@ Result<int> download(CommandContext& context, const DownloadOptions& options) {
     if (context.options.json()) {
         Json files = Json::array();
         for (std::size_t i = 0; i < places->size(); ++i) {
-            files.push_back(
-                {{"path", (*selected)[i].name}, {"size", (*selected)[i].size}, {"local", (*places)[i].string()}});
+            std::error_code unknown; // it may have been replaced since it was listed
+            files.push_back({{"path", (*selected)[i].name},
+                             {"size", fs::file_size((*places)[i], unknown)},
+                             {"local", (*places)[i].string()}});
         }
         CommandContext::print_json(Json{{"run_id", text(*run, "run_id")}, {"files", std::move(files)}});
         return exit_ok;

@@ -18,6 +18,8 @@ public:
     Progress& operator=(const Progress&) = delete;
 
     void add(std::uint64_t bytes);
+    /// They will come again.
+    void take_back(std::uint64_t bytes) { done_ -= bytes; }
 
 private:
     bool enabled_;

@@ -7,6 +7,7 @@
 #include "common/ids.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@ namespace linarite::cli {
 namespace {
 
 constexpr std::size_t piece_bytes = std::size_t{256} << 10U;
+constexpr int most_tries = 10;
+constexpr std::chrono::milliseconds until_listed{200};
 
 Error refused(const fs::path& at, const std::string& why) {
     return Error(Errc::invalid_argument, "'" + at.string() + "' " + why);
@@ -47,11 +50,13 @@ public:
         return write_all(fd_.get(), bytes);
     }
 
-    Result<void> publish(const RemoteFile& expected) {
-        if (!expected.sha256.empty() && (hash_.hex() != expected.sha256 || size_ != expected.size)) {
-            return Error(Errc::internal,
-                         "'" + expected.name + "' arrived damaged: its SHA-256 is not what the coordinator says");
-        }
+    [[nodiscard]] std::uint64_t size() const { return size_; }
+    /// Call it when all bytes are there.
+    [[nodiscard]] bool holds(const RemoteFile& file) const {
+        return file.sha256.empty() || (size_ == file.size && hash_.hex() == file.sha256);
+    }
+
+    Result<void> publish() {
         if (::rename(partial_.c_str(), place_.c_str()) != 0) {
             return errno_error("write '" + place_.string() + "'", errno);
         }
@@ -68,27 +73,78 @@ private:
     std::uint64_t size_ = 0;
 };
 
-Result<fs::path> download_one(Connection& connection, const RemoteFile& file, const fs::path& folder,
-                              Progress& progress) {
-    const auto place = place_below(folder, file.name);
-    if (!place) {
-        return place.error();
-    }
-    PartialFile partial(*place);
+Result<void> receive(Connection& connection, const RemoteFile& file, PartialFile& partial, Progress& progress) {
     if (auto opened = partial.opened(); !opened) {
-        return opened.error();
+        return opened;
     }
     const auto sink = [&](std::string_view piece) {
         progress.add(piece.size());
         return partial.append(piece);
     };
-    if (auto got = connection.download(file.target, sink); !got) {
-        return got.error().within("download '" + file.name + "'");
+    const auto got = connection.download(file.target, sink);
+    return got ? got : got.error().within("download '" + file.name + "'");
+}
+
+/// The file as the coordinator lists it now.
+Result<RemoteFile> list_again(Connection& connection, const RemoteFile& file) {
+    if (file.list.empty()) {
+        return file;
     }
-    if (auto done = partial.publish(file); !done) {
-        return done.error();
+    const auto list = connection.get(file.list);
+    if (!list) {
+        return list.error();
     }
-    return *place;
+    for (const Json& entry : member(*list, "files")) {
+        if (text(entry, "path") == file.name) {
+            RemoteFile now = listed_file(entry);
+            now.target = file.target;
+            now.list = file.list;
+            return now;
+        }
+    }
+    return Error(Errc::not_found, "'" + file.name + "' was removed while it was downloaded");
+}
+
+Error not_as_listed(const RemoteFile& first, const RemoteFile& last) {
+    if (first.sha256 != last.sha256) {
+        return Error(Errc::unavailable, "'" + first.name +
+                                            "' is replaced again and again while it is downloaded; try again when " +
+                                            "the run writes it less often, or has ended");
+    }
+    return Error(Errc::internal, "'" + first.name + "' arrived damaged: its SHA-256 is not what the coordinator says");
+}
+
+Result<fs::path> download_one(Connection& connection, const RemoteFile& listed, const fs::path& folder,
+                              Progress& progress) {
+    const auto place = place_below(folder, listed.name);
+    if (!place) {
+        return place.error();
+    }
+    RemoteFile expected = listed;
+    for (int tries = 1;; ++tries) {
+        PartialFile partial(*place);
+        if (auto received = receive(connection, expected, partial, progress); !received) {
+            return received.error();
+        }
+        bool holds = partial.holds(expected);
+        if (!holds) { // a run that goes on has replaced it, perhaps
+            auto now = list_again(connection, expected);
+            if (!now) {
+                return now.error();
+            }
+            expected = std::move(*now);
+            holds = partial.holds(expected);
+        }
+        if (holds) {
+            const auto published = partial.publish();
+            return published ? place : published.error();
+        }
+        if (tries == most_tries || expected.list.empty()) {
+            return not_as_listed(listed, expected);
+        }
+        progress.take_back(partial.size());
+        connection.pause(until_listed); // the list follows the file
+    }
 }
 
 Result<void> upload_one(Connection& connection, const LocalFile& file, const std::string& target, Progress& progress) {
@@ -167,6 +223,14 @@ Result<fs::path> place_below(const fs::path& folder, const std::string& name) {
         return refused(at, "is a folder, and a file of that name is to be written");
     }
     return at;
+}
+
+RemoteFile listed_file(const Json& entry) {
+    RemoteFile file;
+    file.name = text(entry, "path");
+    file.size = static_cast<std::uint64_t>(number(entry, "size"));
+    file.sha256 = text(entry, "sha256");
+    return file;
 }
 
 Result<std::vector<fs::path>> download_files(Connection& connection, const std::vector<RemoteFile>& files,

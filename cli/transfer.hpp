@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/connection.hpp"
+#include "cli/fields.hpp"
 #include "cli/terminal.hpp"
 
 #include <cstdint>
@@ -18,10 +19,15 @@ struct RemoteFile {
     std::string name;   // below the folder that it goes to
     std::uint64_t size = 0;
     std::string sha256; // "" if it is not known (a file that still grows, or of a datastore)
+    std::string list;   // target of a GET that lists it as it is by then; "" if it can't be replaced
 };
 
-/// Downloads each file to a temporary one beside its place, checks size and SHA-256, and renames it. A name that would
-/// leave the folder, also by a symbolic link that is there already, is refused. Gives the local paths.
+/// The file as an entry of such a list tells it.
+RemoteFile listed_file(const Json& entry);
+
+/// Downloads each file to a temporary one beside its place, checks size and SHA-256, and renames it. One that is
+/// replaced meanwhile is downloaded as it is by then. A name that would leave the folder, also by a symbolic link that
+/// is there already, is refused. Gives the local paths.
 Result<std::vector<fs::path>> download_files(Connection& connection, const std::vector<RemoteFile>& files,
                                              const fs::path& folder, const Terminal& terminal);
 

@@ -4,6 +4,7 @@
 #include "server/artifacts/incoming_state.hpp"
 #include "server/artifacts/listing.hpp"
 
+#include <fmt/core.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -213,20 +214,18 @@ Result<std::string> RunFiles::read(const std::string& name, std::uint64_t offset
     return read_at(file->fd.get(), offset, static_cast<std::size_t>(std::min<std::uint64_t>(left, count)));
 }
 
-Result<UniqueFd> RunFiles::open(const std::string& name) const {
+Result<ReadableFile> RunFiles::open(const std::string& name) const {
     auto file = open_to_read(root_, name);
     if (!file) {
         return file.error();
     }
-    return std::move(file->fd);
-}
-
-Result<fs::path> RunFiles::locate(const std::string& name) const {
-    const auto file = open_to_read(root_, name);
-    if (!file) {
-        return file.error();
+    const auto stamp = fresh_stamp(file->fd.get());
+    if (!stamp) {
+        return stamp.error().within("'" + name + "'");
     }
-    return root_ / name;
+    return ReadableFile{std::make_shared<UniqueFd>(std::move(file->fd)), stamp->size,
+                        from_ms(stamp->modified_ns / 1'000'000),
+                        fmt::format("{}/{}/{}", stamp->modified_ns, stamp->inode, stamp->size)};
 }
 
 Result<std::vector<RunFiles::Entry>> RunFiles::list(const std::string& prefix, std::size_t limit) const {

@@ -1,6 +1,7 @@
 // server/artifacts/run_files.hpp: the files of runs, plain and named as the client named them.
 #pragma once
 
+#include "common/clock.hpp"
 #include "common/error.hpp"
 #include "common/files.hpp"
 #include "common/hash.hpp"
@@ -45,6 +46,14 @@ private:
     std::unique_ptr<State> state_;
 };
 
+/// A file open for reading, with the facts of just this file: what takes its name meanwhile is another one.
+struct ReadableFile {
+    std::shared_ptr<UniqueFd> fd;
+    std::uint64_t size = 0;
+    Time changed{};
+    std::string version; // another one whenever the file is another
+};
+
 /// One folder of plain files under names that came from outside: used for runs/<run id>/ and datastores/<name>/. Names
 /// were checked by parse_relative_path; links inside the folder are never followed. Blocking: call it on a file thread.
 class RunFiles {
@@ -65,10 +74,8 @@ public:
     [[nodiscard]] Result<std::uint64_t> size(const std::string& name) const;
     /// Bytes [offset, offset + count) or fewer at its end.
     [[nodiscard]] Result<std::string> read(const std::string& name, std::uint64_t offset, std::size_t count) const;
-    /// Open for reading, and a regular file that no link leads to.
-    [[nodiscard]] Result<UniqueFd> open(const std::string& name) const;
-    /// The path for serving, after checking that no link is in it and that it is a regular file.
-    [[nodiscard]] Result<fs::path> locate(const std::string& name) const;
+    /// A regular file that no link leads to.
+    [[nodiscard]] Result<ReadableFile> open(const std::string& name) const;
     struct Entry {
         std::string name;
         std::uint64_t size = 0;

@@ -89,12 +89,12 @@ asio::awaitable<void> list_blobs(Call call, Opened& opened) {
     }
     fill(listing, *entries, *last, *limit);
     for (auto item = listing.items.begin(); item != listing.items.end();) {
-        const auto located = co_await call.api->datastores.locate(opened.datastore.name, item->name);
-        if (!located) { // gone meanwhile
+        const auto file = co_await call.api->datastores.open(opened.datastore.name, item->name);
+        if (!file) { // gone meanwhile
             item = listing.items.erase(item);
             continue;
         }
-        const Facts facts = facts_of(*located);
+        const Facts facts = facts_of(*file);
         item->size = facts.size;
         item->etag = facts.etag;
         item->modified = print_http_date(facts.modified);

@@ -12,7 +12,7 @@ namespace linarite::blob {
 /// A blob as it is now.
 struct Facts {
     fs::path file;                  // where it is, or
-    std::shared_ptr<UniqueFd> open; // the file itself: of datastores, in whose folders anything may happen
+    std::shared_ptr<UniqueFd> open; // the file itself, where its name may be another one's by and by
     std::uint64_t size = 0;         // that may be served of it
     std::string etag;               // without quotes
     Time modified{};
@@ -45,6 +45,6 @@ std::unique_ptr<Place> datastore_place(ApiPtr api, std::string datastore, std::s
 
 /// The tag of a version, in the shape that Azure gives it.
 std::string etag_of(const std::string& version);
-Facts facts_of(const service::Datastores::Located& located);
+Facts facts_of(const artifacts::ReadableFile& file);
 
 } // namespace linarite::blob

@@ -18,42 +18,29 @@ public:
     ArtifactPlace(ApiPtr api, service::ArtifactBlob blob) : api_(std::move(api)), blob_(std::move(blob)) {}
 
     asio::awaitable<Result<Facts>> find() override {
-        auto file = co_await api_->storage.find(blob_.run, blob_.path);
-        if (file) {
-            file = co_await api_->storage.complete_lines(blob_.run, *file);
-        }
+        const auto file = co_await api_->storage.open(blob_.run, blob_.path, service::Shown::whole_lines);
         if (!file) {
             co_return file.error();
         }
-        const auto located = co_await api_->storage.locate(blob_.run, blob_.path);
-        if (!located) {
-            co_return located.error();
+        Facts facts = facts_of(*file);
+        facts.growing = file->growing;
+        if (blob_.path.ends_with(".txt") || blob_.path.ends_with(".log")) {
+            facts.content_type = text_type;
         }
-        Facts facts = facts_of_file(*file);
-        facts.file = *located;
         co_return facts;
     }
     asio::awaitable<Result<artifacts::IncomingFile>> receive(bool must_be_new) override {
         return api_->storage.receive(blob_.run, blob_.path, must_be_new);
     }
     asio::awaitable<Result<Facts>> keep(artifacts::IncomingFile file, bool must_be_new) override {
-        const auto kept = co_await api_->storage.keep(blob_.run, blob_.path, std::move(file), must_be_new);
-        co_return kept ? facts_of_file(*kept) : Result<Facts>(kept.error());
+        if (auto kept = co_await api_->storage.keep(blob_.run, blob_.path, std::move(file), must_be_new); !kept) {
+            co_return kept.error();
+        }
+        co_return co_await find();
     }
     asio::awaitable<Result<void>> remove() override { co_return read_only("a file of a run"); }
 
 private:
-    static Facts facts_of_file(const service::RunFile& file) {
-        Facts facts;
-        facts.size = file.size;
-        facts.growing = file.sha256.empty();
-        facts.etag = etag_of(facts.growing ? std::to_string(file.size) : file.sha256);
-        facts.modified = file.changed;
-        if (file.path.ends_with(".txt") || file.path.ends_with(".log")) {
-            facts.content_type = text_type;
-        }
-        return facts;
-    }
     ApiPtr api_;
     service::ArtifactBlob blob_;
 };
@@ -122,8 +109,8 @@ public:
         : api_(std::move(api)), datastore_(std::move(datastore)), name_(std::move(name)) {}
 
     asio::awaitable<Result<Facts>> find() override {
-        const auto located = co_await api_->datastores.locate(datastore_, name_);
-        co_return located ? facts_of(*located) : Result<Facts>(located.error());
+        const auto file = co_await api_->datastores.open(datastore_, name_);
+        co_return file ? facts_of(*file) : Result<Facts>(file.error());
     }
     asio::awaitable<Result<artifacts::IncomingFile>> receive(bool must_be_new) override {
         if (must_be_new) {
@@ -170,12 +157,12 @@ std::string etag_of(const std::string& version) {
     return "0x" + digits;
 }
 
-Facts facts_of(const service::Datastores::Located& located) {
+Facts facts_of(const artifacts::ReadableFile& file) {
     Facts facts;
-    facts.open = located.file;
-    facts.size = located.size;
-    facts.etag = etag_of(located.version);
-    facts.modified = located.changed;
+    facts.open = file.fd;
+    facts.size = file.size;
+    facts.etag = etag_of(file.version);
+    facts.modified = file.changed;
     return facts;
 }
 

@@ -112,11 +112,11 @@ asio::awaitable<void> get(ApiPtr api, Exchange& exchange) {
     if (!path) {
         co_return co_await exchange.reply_error(path.error());
     }
-    const auto located = co_await api->datastores.locate(parameter(exchange, "name"), *path);
-    if (!located) {
-        co_return co_await exchange.reply_error(located.error());
+    const auto file = co_await api->datastores.open(parameter(exchange, "name"), *path);
+    if (!file) {
+        co_return co_await exchange.reply_error(file.error());
     }
-    co_await exchange.reply_open_file(std::move(*located->file), located->size, content_type_of(*path), "");
+    co_await exchange.reply_open_file(std::move(*file->fd), file->size, content_type_of(*path), file->version);
 }
 
 /// Takes a body into a file, on the file thread.

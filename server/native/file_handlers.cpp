@@ -21,31 +21,17 @@ asio::awaitable<void> list(ApiPtr api, Exchange& exchange) {
     });
 }
 
-/// A file that is replaced as a whole may be another one already than its row says.
-bool was_replaced(const fs::path& at, const service::RunFile& file) {
-    std::error_code ec;
-    const auto size = fs::file_size(at, ec);
-    return !file.sha256.empty() && !ec && size != file.size;
-}
-
 asio::awaitable<void> get(ApiPtr api, Exchange& exchange) {
     const RunId run(parameter(exchange, "id"));
     const auto path = parse_relative_path(parameter(exchange, "path"), "file");
     if (!path) {
         co_return co_await exchange.reply_error(path.error());
     }
-    const auto located = co_await api->storage.locate(run, *path);
-    if (!located) {
-        co_return co_await exchange.reply_error(located.error());
-    }
-    auto file = co_await api->storage.find(run, *path);
-    for (int tries = 0; tries < 3 && file && was_replaced(*located, *file); ++tries) {
-        file = co_await api->storage.find(run, *path); // the row follows at once
-    }
+    const auto file = co_await api->storage.open(run, *path, service::Shown::all);
     if (!file) {
         co_return co_await exchange.reply_error(file.error());
     }
-    co_await exchange.reply_file(*located, file->size, content_type_of(*path), file->sha256);
+    co_await exchange.reply_open_file(std::move(*file->fd), file->size, content_type_of(*path), file->version);
 }
 
 } // namespace

@@ -80,20 +80,6 @@ std::map<std::string, fs::path> moved_paths(const std::vector<store::DatastoreRo
     return moved;
 }
 
-Result<Datastores::Located> look_at(const fs::path& root, const std::string& file) {
-    auto opened = artifacts::RunFiles(root).open(file);
-    if (!opened) {
-        return opened.error();
-    }
-    const auto stamp = fresh_stamp(opened->get());
-    if (!stamp) {
-        return stamp.error().within("'" + file + "'");
-    }
-    return Datastores::Located{
-        std::make_shared<UniqueFd>(std::move(*opened)), stamp->size, from_ms(stamp->modified_ns / 1'000'000),
-        std::to_string(stamp->modified_ns) + "/" + std::to_string(stamp->inode) + "/" + std::to_string(stamp->size)};
-}
-
 } // namespace
 
 BlobNames blob_names(const store::DatastoreRow& row) {
@@ -259,12 +245,12 @@ asio::awaitable<Result<DataListing>> Datastores::contents(std::string name, std:
     co_return listing;
 }
 
-asio::awaitable<Result<Datastores::Located>> Datastores::locate(std::string name, std::string file) {
+asio::awaitable<Result<artifacts::ReadableFile>> Datastores::open(std::string name, std::string file) {
     const auto row = co_await find(std::move(name));
     if (!row) {
         co_return row.error();
     }
-    auto work = [path = row->path, file] { return look_at(path, file); };
+    auto work = [path = row->path, file] { return artifacts::RunFiles(path).open(file); };
     co_return co_await on_pool(pool_, std::move(work));
 }
 

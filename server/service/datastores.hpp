@@ -48,13 +48,7 @@ public:
     asio::awaitable<Result<std::vector<artifacts::RunFiles::Entry>>> files(std::string name, std::string prefix);
     /// What is at or below a path, with the hash of each file; see ContentHashes::list.
     asio::awaitable<Result<DataListing>> contents(std::string name, std::string path, Millis wait);
-    struct Located {
-        std::shared_ptr<UniqueFd> file; // open for reading
-        std::uint64_t size = 0;
-        Time changed{};
-        std::string version; // another one whenever the file is another
-    };
-    asio::awaitable<Result<Located>> locate(std::string name, std::string file);
+    asio::awaitable<Result<artifacts::ReadableFile>> open(std::string name, std::string file);
     asio::awaitable<Result<void>> remove_file(std::string name, std::string file);
     /// Those with a container of that name: in every account there may be one.
     asio::awaitable<Result<std::vector<store::DatastoreRow>>> with_container(std::string container);

@@ -3,8 +3,6 @@
 #include "server/service/run_storage.hpp"
 
 #include <cerrno>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace linarite::service {
@@ -82,13 +80,11 @@ asio::awaitable<Result<std::string>> RunStorage::Download::next() {
 
 // Begins a frame with it; false if it is not there as it was.
 bool RunStorage::Download::open_file(const Wanted& file, std::string& out) {
-    struct stat info {};
-    const auto path = artifacts::RunFiles(folder_).locate(file.path);
-    UniqueFd fd(path ? ::open(path->c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1);
-    if (!fd || ::fstat(fd.get(), &info) != 0 || static_cast<std::uint64_t>(info.st_size) < file.size) {
+    const auto opened = artifacts::RunFiles(folder_).open(file.path);
+    if (!opened || opened->size < file.size) {
         return false;
     }
-    open_ = std::move(fd);
+    open_ = opened->fd;
     sent_ = 0;
     proto::FrameHeader header;
     header.path = file.path;

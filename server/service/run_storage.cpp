@@ -43,6 +43,51 @@ Result<std::vector<RunFile>> with_sizes(const std::vector<store::ArtifactRow>& r
     return out;
 }
 
+constexpr std::size_t searched_piece = std::size_t{64} << 10U;
+
+bool is_log(const std::string& path) {
+    return path.starts_with("azureml-logs/") || path.starts_with("user_logs/");
+}
+
+/// How many of the file's first `size` bytes are whole lines.
+Result<std::uint64_t> size_of_lines(const artifacts::RunFiles& files, const std::string& path, std::uint64_t size) {
+    while (size > 0) {
+        const std::uint64_t from = size - std::min<std::uint64_t>(size, searched_piece);
+        const auto piece = files.read(path, from, static_cast<std::size_t>(size - from));
+        if (!piece) {
+            return piece.error();
+        }
+        if (const std::size_t end = piece->rfind('\n'); end != std::string::npos) {
+            return from + end + 1;
+        }
+        size = from;
+    }
+    return std::uint64_t{0};
+}
+
+// A file that was replaced is another one already than its row says, until the row follows: it is what was opened that
+// counts. Of a growing file its first bytes are as they were, whatever comes after.
+Result<OpenRunFile> open_file(const store::ArtifactRow& row, const fs::path& folder, bool whole_lines) {
+    const artifacts::RunFiles files(folder);
+    auto opened = files.open(row.path);
+    if (!opened) {
+        return opened.error();
+    }
+    OpenRunFile file{std::move(*opened), row.sha256.empty()};
+    if (file.growing) {
+        if (whole_lines) {
+            const auto size = size_of_lines(files, row.path, file.size);
+            if (!size) {
+                return size.error();
+            }
+            file.size = *size;
+        }
+        file.changed = row.changed;
+        file.version = std::to_string(file.size);
+    }
+    return file;
+}
+
 } // namespace
 
 asio::awaitable<Result<std::vector<RunFile>>> RunStorage::list(RunId run, std::string prefix) {
@@ -74,8 +119,15 @@ asio::awaitable<Result<RunFile>> RunStorage::find(RunId run, std::string path) {
     co_return std::move(files->front());
 }
 
-asio::awaitable<Result<std::filesystem::path>> RunStorage::locate(RunId run, std::string path) {
-    auto work = [folder = data_.run(run), path] { return artifacts::RunFiles(folder).locate(path); };
+asio::awaitable<Result<OpenRunFile>> RunStorage::open(RunId run, std::string path, Shown shown) {
+    auto read = [run, path](store::Tables& tables) { return tables.find_artifact(run, path); };
+    const auto row = co_await store_.read(std::move(read));
+    if (!row) {
+        co_return row.error();
+    }
+    // what a node that is gone left behind will not go on
+    const bool cut = shown == Shown::whole_lines && is_log(path) && scheduler_.is_active(run);
+    auto work = [row = *row, folder = data_.run(run), cut] { return open_file(row, folder, cut); };
     co_return co_await on_pool(pool_, std::move(work));
 }
 

@@ -26,6 +26,15 @@ struct RunFile {
     Time changed{};     // of a growing file, when it was first seen
 };
 
+/// How much of a log that still grows may be shown. Clients that never come back to the rest of a line that they have
+/// printed are shown the lines that are complete.
+enum class Shown { all, whole_lines };
+
+/// A file of a run as it can be served.
+struct OpenRunFile : artifacts::ReadableFile {
+    bool growing = false; // what is there of it stays, but more will come
+};
+
 /// Why a frame was not taken: the file has another length than the sender thinks.
 struct LengthConflict {
     std::string path;
@@ -151,7 +160,7 @@ public:
         std::vector<Wanted> wanted_;
         std::size_t at_ = 0;
         std::uint64_t sent_ = 0; // of the file at hand
-        std::optional<UniqueFd> open_;
+        std::shared_ptr<UniqueFd> open_;
     };
 
     /// Who the node is to the run, if the fence may write for it now; conflict otherwise ("stale fence"), not_found if
@@ -163,8 +172,8 @@ public:
     /// By path. Growing files with the size they have now.
     asio::awaitable<Result<std::vector<RunFile>>> list(RunId run, std::string prefix);
     asio::awaitable<Result<RunFile>> find(RunId run, std::string path);
-    /// Where to serve it from; never through a link.
-    asio::awaitable<Result<std::filesystem::path>> locate(RunId run, std::string path);
+    /// For reading, never through a link. One that is replaced at that moment is the former or the latter as a whole.
+    asio::awaitable<Result<OpenRunFile>> open(RunId run, std::string path, Shown shown);
     asio::awaitable<Result<std::string>> read(RunId run, std::string path, std::uint64_t offset, std::size_t count);
 
     /// A whole file from a client, to be filled and given to keep(). conflict while the run's node writes a file of
@@ -172,10 +181,6 @@ public:
     asio::awaitable<Result<artifacts::IncomingFile>> receive(RunId run, std::string path, bool must_be_new);
     /// Puts it into place, with its row; the same conflicts. Durable, and followers know, when it returns.
     asio::awaitable<Result<RunFile>> keep(RunId run, std::string path, artifacts::IncomingFile file, bool must_be_new);
-
-    /// The file with the size that may be shown of it: of a log that still grows, the lines that are complete, since
-    /// clients never come back to the rest of a line that they have printed.
-    asio::awaitable<Result<RunFile>> complete_lines(RunId run, RunFile file);
 
 private:
     asio::awaitable<Result<void>> check_free(RunId run, std::string path, bool must_be_new);

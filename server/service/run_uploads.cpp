@@ -1,34 +1,7 @@
-// What clients bring to a run, and what they may see of its logs.
+// What clients bring to a run.
 #include "server/service/run_storage.hpp"
 
-#include <algorithm>
-
 namespace linarite::service {
-namespace {
-
-constexpr std::size_t searched_piece = std::size_t{64} << 10U;
-
-bool is_log(const std::string& path) {
-    return path.starts_with("azureml-logs/") || path.starts_with("user_logs/");
-}
-
-/// How many of the file's first `size` bytes are whole lines.
-Result<std::uint64_t> size_of_lines(const artifacts::RunFiles& files, const std::string& path, std::uint64_t size) {
-    while (size > 0) {
-        const std::uint64_t from = size - std::min<std::uint64_t>(size, searched_piece);
-        const auto piece = files.read(path, from, static_cast<std::size_t>(size - from));
-        if (!piece) {
-            return piece.error();
-        }
-        if (const std::size_t end = piece->rfind('\n'); end != std::string::npos) {
-            return from + end + 1;
-        }
-        size = from;
-    }
-    return std::uint64_t{0};
-}
-
-} // namespace
 
 asio::awaitable<Result<void>> RunStorage::check_free(RunId run, std::string path, bool must_be_new) {
     auto look = [run, path](store::Tables& tables) -> Result<std::optional<store::ArtifactRow>> {
@@ -88,22 +61,6 @@ asio::awaitable<Result<RunFile>> RunStorage::keep(RunId run, std::string path, a
     }
     scheduler_.touch(run);
     co_return RunFile{row.path, row.size, row.sha256, row.changed};
-}
-
-asio::awaitable<Result<RunFile>> RunStorage::complete_lines(RunId run, RunFile file) {
-    // what a node that is gone left behind will not go on
-    if (!is_log(file.path) || !file.sha256.empty() || !scheduler_.is_active(run)) {
-        co_return file;
-    }
-    auto work = [folder = data_.run(run), path = file.path, size = file.size] {
-        return size_of_lines(artifacts::RunFiles(folder), path, size);
-    };
-    const auto size = co_await on_pool(pool_, std::move(work));
-    if (!size) {
-        co_return size.error();
-    }
-    file.size = *size;
-    co_return file;
 }
 
 } // namespace linarite::service

@@ -200,3 +200,27 @@ def test_version_and_help(cluster):
     said = cluster.cli("--help").stdout
     for command in ("up", "submit", "runs", "logs", "cancel", "download", "nodes", "explain", "backup"):
         assert command in said
+
+
+def test_what_a_run_replaces_meanwhile_is_read_whole(cluster, project, tmp_path):
+    script = """
+import json, os, sys
+step = 0
+while not os.path.exists(sys.argv[1]):
+    step += 1
+    with open("outputs/new", "w") as file: json.dump({"step": step, "sizes": "x" * (step * 7919 % 100_000)}, file)
+    os.rename("outputs/new", "outputs/state.json")
+"""
+    go = tmp_path / "go"
+    run = cluster.submit(project(script), "train.py", str(go))
+    wait_until(lambda: "outputs/state.json" in cluster.files(run), "the first state is there")
+
+    steps = set()
+    while len(steps) < 10:
+        steps.add(json.loads(cluster.file(run, "outputs/state.json"))["step"])
+    cluster.cli("download", run, "outputs/state.json", "--to", tmp_path)
+    last = json.loads((tmp_path / "outputs" / "state.json").read_text())["step"]
+    go.touch()
+
+    assert cluster.wait_for_end(run)["status"] == "Completed"
+    assert last >= max(steps)

@@ -1,4 +1,5 @@
 // The artifact service: links to send and fetch the files of runs.
+#include "common/files.hpp"
 #include "component/server/blob_fixture.hpp"
 
 namespace linarite::test {
@@ -101,6 +102,31 @@ TEST_F(ArtifactTest, WhatTheNodeIsWritingIsServedByLinesAndNotWrittenOver) {
         EXPECT_EQ(finished.status, 200) << finished.body;
         const Response all = co_await raw("GET", link);
         EXPECT_EQ(all.body, whole);
+    });
+}
+
+TEST_F(ArtifactTest, AFileThatIsBeingReplacedIsServedWholeBeforeItsRowFollows) {
+    with_coordinator([this]() -> asio::awaitable<void> {
+        co_await ready_node("n1");
+        co_await submit("r1");
+        const std::string target = co_await upload_target("r1", "outputs/state.json");
+        co_await put(target, "{\"step\": 10}");
+        const std::string native = "/api/v1/runs/r1/files/outputs/state.json";
+        const std::string link = co_await read_target("r1", "outputs/state.json");
+        const std::string etag = (co_await raw("GET", link)).headers.at("etag");
+
+        for (const std::string now : {"{\"step\": 100}", "{\"step\": 1}", "{\"step\": 99}"}) {
+            // it has its name already, and no row tells of it: as on the way of an upload
+            EXPECT_TRUE(write_file_durably(folder_ / "runs/r1/outputs/state.json", now));
+
+            const Response by_link = co_await raw("GET", link);
+            EXPECT_EQ(by_link.body, now);
+            EXPECT_NE(by_link.headers.at("etag"), etag);
+            const Response by_name = co_await ask("GET", native);
+            EXPECT_EQ(by_name.body, now);
+            const Response part = co_await raw("GET", link, "", {{"If-Match", etag}, {"x-ms-range", "bytes=2-3"}});
+            EXPECT_EQ(part.status, 412) << "the first part was of another file";
+        }
     });
 }
 

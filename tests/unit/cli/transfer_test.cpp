@@ -15,7 +15,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 RemoteFile remote(const std::string& name, const std::string& content) {
-    return {"/files/" + name, name, content.size(), sha256_hex(content)};
+    return {"/files/" + name, name, content.size(), sha256_hex(content), ""};
 }
 
 std::vector<std::string> entries(const fs::path& folder) {
@@ -51,6 +51,63 @@ TEST(DownloadTest, DamagedOrHalfFilesLeaveNothingBehind) {
                 HasSubstr("SHA-256"));
     EXPECT_EQ(download_files(connection, {remote("a", "new")}, folder.path(), Terminal()).error().code(),
               Errc::unavailable);
+    EXPECT_THAT(entries(folder.path()), ElementsAre());
+}
+
+RemoteFile replaceable(const std::string& name, const std::string& content) {
+    RemoteFile file = remote(name, content);
+    file.list = "/list";
+    return file;
+}
+
+Json list_of(const std::string& name, const std::string& content) {
+    return {{"files", Json::array({{{"path", name + "2"}, {"size", 1}, {"sha256", sha256_hex("x")}},
+                                   {{"path", name}, {"size", content.size()}, {"sha256", sha256_hex(content)}}})}};
+}
+
+TEST(DownloadTest, AFileThatWasReplacedSinceItWasListedIsTakenAsItIs) {
+    TempFolder folder;
+    FakeConnection connection;
+    connection.streams.push_back({{"newer"}, {}});
+    connection.answers["GET /list"].push_back(list_of("a", "newer"));
+
+    const auto places = download_files(connection, {replaceable("a", "new")}, folder.path(), Terminal());
+
+    ASSERT_TRUE(places) << places.error().detail();
+    EXPECT_EQ(folder.read("a"), "newer");
+    EXPECT_EQ(connection.pauses, 0);
+}
+
+TEST(DownloadTest, AFileIsDownloadedAgainUntilItIsTheListedOne) {
+    TempFolder folder;
+    FakeConnection connection;
+    connection.streams.push_back({{"newer"}, {}}); // of which the list does not tell yet
+    connection.streams.push_back({{"newer"}, {}});
+    connection.answers["GET /list"].push_back(list_of("a", "new"));
+    connection.answers["GET /list"].push_back(list_of("a", "newer"));
+
+    const auto places = download_files(connection, {replaceable("a", "new")}, folder.path(), Terminal());
+
+    ASSERT_TRUE(places) << places.error().detail();
+    EXPECT_EQ(folder.read("a"), "newer");
+    EXPECT_EQ(connection.pauses, 1);
+}
+
+TEST(DownloadTest, AFileThatNeverIsTheListedOneIsGivenUp) {
+    TempFolder folder;
+    FakeConnection connection;
+    for (int i = 0; i < 21; ++i) {
+        connection.streams.push_back({{"bad"}, {}});
+    }
+    connection.answers["GET /list"].push_back(list_of("a", "new"));
+    EXPECT_THAT(download_files(connection, {replaceable("a", "new")}, folder.path(), Terminal()).error().detail(),
+                HasSubstr("damaged"));
+    connection.answers["GET /list"] = {list_of("a", "newer")};
+    EXPECT_THAT(download_files(connection, {replaceable("a", "new")}, folder.path(), Terminal()).error().detail(),
+                HasSubstr("replaced again and again"));
+    connection.answers["GET /list"] = {list_of("b", "new")};
+    EXPECT_THAT(download_files(connection, {replaceable("a", "new")}, folder.path(), Terminal()).error().detail(),
+                HasSubstr("was removed"));
     EXPECT_THAT(entries(folder.path()), ElementsAre());
 }
 

@@ -296,7 +296,6 @@ TEST_F(RunFilesTest, ReadGivesWhatIsThere) {
     EXPECT_EQ(*files_.read("x", 3, 4), "3456");
     EXPECT_EQ(*files_.read("x", 10, 4), "");
     EXPECT_EQ(*files_.read("x", 99, 4), "");
-    EXPECT_EQ(*files_.locate("x"), root_ / "x");
     EXPECT_ERROR(files_.read("y", 0, 1), Errc::not_found);
     EXPECT_ERROR(RunFiles(folder_ / "nothing").read("y", 0, 1), Errc::not_found);
 }
@@ -305,7 +304,7 @@ TEST_F(RunFilesTest, AFolderIsNoFile) {
     put(root_ / "logs/x", "x");
 
     EXPECT_ERROR(files_.size("logs"), Errc::not_found);
-    EXPECT_ERROR(files_.locate("logs"), Errc::not_found);
+    EXPECT_ERROR(files_.open("logs"), Errc::not_found);
     EXPECT_ERROR(files_.size("logs/x/y"), Errc::not_found);
     EXPECT_ERROR(files_.remove("logs"), Errc::not_found);
 }
@@ -362,7 +361,7 @@ TEST_F(LinksTest, AreNotRead) {
     for (const char* name : {"passwd", "outputs/secret", "inner"}) {
         EXPECT_ERROR(files_.read(name, 0, 10), Errc::invalid_argument);
         EXPECT_ERROR(files_.size(name), Errc::invalid_argument);
-        EXPECT_ERROR(files_.locate(name), Errc::invalid_argument);
+        EXPECT_ERROR(files_.open(name), Errc::invalid_argument);
         EXPECT_ERROR(files_.finish(name, sha256_hex("x")), Errc::invalid_argument);
         EXPECT_ERROR(files_.remove(name), Errc::invalid_argument);
     }
