@@ -50,10 +50,11 @@ def go(hosts, names):
 
 
 def both_work(hosts, run):
-    """The nodes of the run once both ranks are heard of."""
+    """The nodes of the run once both ranks are heard of: a log may be there before its script has begun."""
     row = hosts.wait_for(run, "Running")
-    logs = [f"azureml-logs/70_driver_log_{rank}.txt" for rank in range(2)]
-    wait_until(lambda: set(logs) <= set(hosts.files(run)), "the logs of both ranks")
+    logs = {f"azureml-logs/70_driver_log_{rank}.txt" for rank in range(2)}
+    heard = lambda: logs <= set(hosts.files(run)) and all(b"here" in hosts.file(run, log) for log in logs)  # noqa: E731
+    wait_until(heard, "both ranks say that they are here")
     return row
 
 
