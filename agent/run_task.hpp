@@ -67,7 +67,8 @@ private:
     asio::awaitable<Result<bool>> await_launch();
     [[nodiscard]] Result<bool> may_launch() const;
     [[nodiscard]] bool knows_peers() const;
-    [[nodiscard]] DataReferences data_references();
+    [[nodiscard]] DataReferences data_references(std::vector<proto::DesiredData> data, fs::path scratch);
+    asio::awaitable<Result<std::optional<BuildFiles>>> bring_build_files();
     [[nodiscard]] LaunchOrder launch_order() const;
     asio::awaitable<Result<void>> launch();
     asio::awaitable<Result<std::unique_ptr<Supervisor>>> start_supervisor(LaunchOrder order);

@@ -42,11 +42,11 @@ asio::awaitable<Result<void>> RunTask::prepare_directory() {
             co_return noted.error().within("look at the source tree");
         }
     }
-    if (desired_.data.empty()) {
+    if (desired_.data.references.empty()) {
         co_return Result<void>{};
     }
     set_phase(Phase::preparing, "fetching data");
-    DataReferences references = data_references();
+    DataReferences references = data_references(desired_.data.references, folders_.root / "data");
     auto prepared = co_await references.prepare(cancel_);
     if (!prepared) {
         co_return prepared.error().within("prepare data");
@@ -56,13 +56,13 @@ asio::awaitable<Result<void>> RunTask::prepare_directory() {
 }
 
 // Nodes that work in another one's directory have copies of their own all the same: their paths need not wait for that.
-DataReferences RunTask::data_references() {
+DataReferences RunTask::data_references(std::vector<proto::DesiredData> data, fs::path scratch) {
     DataSettings settings;
-    settings.data = desired_.data;
+    settings.data = std::move(data);
     settings.host_id = context_.host_id;
     settings.coordinator_host_id = desired_.host_id;
     settings.work_dir = keeps_directory() ? own_dir() : folders_.wd;
-    settings.scratch = folders_.root / "data";
+    settings.scratch = std::move(scratch);
     settings.work = folders_.root.parent_path();
     settings.warn = [this](const std::string& line) { note(line); };
     settings.progress = [this](const std::string& words) { set_phase(Phase::preparing, words); };

@@ -225,9 +225,9 @@ void RunTask::end_stopped() {
 asio::awaitable<void> RunTask::finish() {
     set_phase(Phase::exited, "sending the last logs and outputs");
     co_await await_other_nodes();
-    if (ending_->started && !desired_.data.empty() && !forgotten_) {
+    if (ending_->started && !desired_.data.references.empty() && !forgotten_) {
         // each node has a folder of its own for it; before the last logs, in which what is said of it goes
-        DataReferences references = data_references();
+        DataReferences references = data_references(desired_.data.references, folders_.root / "data");
         const auto uploaded = co_await references.finish(finish_cancel_);
         if (!uploaded) {
             note("warning: data could not be uploaded: " + uploaded.error().detail());

@@ -204,7 +204,7 @@ asio::awaitable<Result<std::unique_ptr<Supervisor>>> RunTask::start_supervisor(L
     container.fence = desired_.fence;
     container.image = *image_;
     container.settings = definition_.container;
-    container.mounts = container_mounts(order, desired_.data);
+    container.mounts = container_mounts(order, desired_.data.references);
     container.views = std::move(*views);
     container.shim = context_.shim;
     container.job_file = folders_.job();

@@ -1,4 +1,5 @@
 // What a node does for a run before it is ready to launch.
+#include "agent/container/dockerfile.hpp"
 #include "agent/launch/mpi_plan.hpp"
 #include "agent/launch/run_environment.hpp"
 #include "agent/run_container.hpp"
@@ -64,7 +65,8 @@ asio::awaitable<Result<void>> RunTask::prepare() {
     // a task that is made anew keeps a folder with a record: worth it where data was fetched; and it knows by it what
     // is elsewhere
     TaskRecord mine = record(false);
-    const auto written = desired_.data.empty() && mine.shared.empty() ? std::nullopt : std::optional(std::move(mine));
+    const auto written =
+        desired_.data.references.empty() && mine.shared.empty() ? std::nullopt : std::optional(std::move(mine));
     auto folders = [f = folders_, record = written]() -> Result<void> {
         for (const fs::path& folder : {f.root, f.state, f.logs, f.tmp}) {
             if (auto made = make_folders(folder, 0700); !made) {
@@ -141,12 +143,46 @@ Result<void> RunTask::write_lock() {
                : replace_file(folders_.logs / "environment_lock.txt", lock_heading(*told_environment_) + text);
 }
 
+// What the run's image is to be built from, if it is to be built from a folder.
+asio::awaitable<Result<std::optional<BuildFiles>>> RunTask::bring_build_files() {
+    const auto& context = definition_.container.build_context;
+    if (!context) {
+        co_return std::optional<BuildFiles>();
+    }
+    if (!desired_.data.build_context) {
+        co_return Error(Errc::not_found, "datastore '" + context->datastore + "' is not there any more");
+    }
+    set_phase(Phase::preparing, "fetching what the image is built from");
+    DataReferences references = data_references({*desired_.data.build_context}, folders_.root / "context");
+    const auto paths = co_await references.prepare(cancel_);
+    if (!paths) {
+        co_return paths.error();
+    }
+    auto files = co_await on_pool(context_.pool, [folder = paths->begin()->second, name = context->dockerfile] {
+        return read_build_files(folder, name);
+    });
+    co_return files ? Result<std::optional<BuildFiles>>(std::move(*files)) : files.error();
+}
+
 // The image that the run is to be in, if it is to be in one.
 asio::awaitable<Result<EnvironmentBase>> RunTask::prepare_image() {
-    const auto choice = co_await context_.containers.choose(definition_.container);
+    auto files = co_await bring_build_files();
+    if (!files) {
+        const Error error = files.error().within("ImageBuildError: no image can be built of the run's build context");
+        note_build(error.detail());
+        co_return error;
+    }
+    proto::ContainerSettings wanted = definition_.container;
+    if (*files) {
+        wanted.base_dockerfile = (*files)->text;
+    }
+    auto choice = co_await context_.containers.choose(std::move(wanted));
     if (!choice) {
         note_engine(choice.error().detail());
         co_return choice.error();
+    }
+    if (*files && !choice->dockerfile.empty()) {
+        choice->image = image_of_dockerfile(choice->dockerfile, (*files)->sha256);
     }
     EnvironmentBase base;
     base.reason = choice->reason;
@@ -160,8 +196,9 @@ asio::awaitable<Result<EnvironmentBase>> RunTask::prepare_image() {
         base.reason.clear(); // it is said already, before what the build says
     }
     set_phase(Phase::preparing, (is_built ? "building image '" : "preparing image '") + choice->image + "'");
-    auto image = co_await context_.containers.provide(image_order(*choice, definition_.container, desired_.registry),
-                                                      say, cancel_);
+    ImageOrder order = image_order(*choice, definition_.container, desired_.registry);
+    order.files = std::move(*files);
+    auto image = co_await context_.containers.provide(std::move(order), say, cancel_);
     const auto checked = image ? check_image(*image, definition_) : Result<void>(image.error());
     if (!checked) {
         say(checked.error().detail());

@@ -117,7 +117,7 @@ void add_environment(const DefinitionFlags& flags, Json& definition, std::vector
 }
 
 void set_container(const DefinitionFlags& flags, Json& definition, std::vector<Fault>& faults) {
-    if (flags.image.empty() && flags.dockerfile.empty()) {
+    if (flags.image.empty() && flags.dockerfile.empty() && flags.build_context.empty()) {
         return;
     }
     Json& docker = object_at(object_at(definition, "environment"), "docker");
@@ -125,6 +125,13 @@ void set_container(const DefinitionFlags& flags, Json& definition, std::vector<F
     object_at(definition, "docker")["useDocker"] = true;
     docker["baseImage"] = flags.image.empty() ? Json() : Json(flags.image);
     docker["baseDockerfile"] = nullptr;
+    docker["buildContext"] = nullptr;
+    if (!flags.build_context.empty()) {
+        docker["buildContext"] = {{"locationType", "datastore"},
+                                  {"location", flags.build_context},
+                                  {"dockerfilePath", flags.dockerfile.empty() ? "Dockerfile" : flags.dockerfile}};
+        return;
+    }
     if (flags.dockerfile.empty()) {
         return;
     }

@@ -26,7 +26,8 @@ struct DefinitionFlags {
     std::vector<std::string> conda;
     std::vector<std::string> pip;
     std::string image;
-    std::string dockerfile; // a file
+    std::string dockerfile;    // a file; with a build context its name in there
+    std::string build_context; // DATASTORE/PATH
     bool user_managed = false;
     std::vector<std::string> data;        // NAME=DATASTORE/PATH
     std::vector<std::string> environment; // K=V

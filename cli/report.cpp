@@ -21,6 +21,7 @@ constexpr std::array flags{
     Entry{"/arguments", "ARGS"},
     Entry{"/environment/docker/baseImage", "--image"},
     Entry{"/environment/docker/baseDockerfile", "--dockerfile"},
+    Entry{"/environment/docker/buildContext", "--build-context"},
     Entry{"/environment/python/userManagedDependencies", "--user-managed"},
     Entry{"/environment/python/condaDependencies", "--conda, --pip"},
     Entry{"/dataReferences", "--data"},

@@ -152,6 +152,25 @@ std::string experiment_name(const fs::path& folder) {
     return name.empty() ? "experiment" : name;
 }
 
+namespace {
+
+// Where the folder will be is part of the definition.
+Result<DefinitionFlags> with_context(const SubmitOptions& options, SubmitPlan& plan) {
+    DefinitionFlags flags = options.flags;
+    if (options.build_context.empty()) {
+        return flags;
+    }
+    auto context = read_context(options.build_context, flags.dockerfile.empty() ? "Dockerfile" : flags.dockerfile);
+    if (!context) {
+        return context.error();
+    }
+    flags.build_context = context->location();
+    plan.context = std::move(*context);
+    return flags;
+}
+
+} // namespace
+
 Result<SubmitPlan> plan_submit(const SubmitOptions& options) {
     auto base = read_base(options);
     if (!base) {
@@ -170,7 +189,12 @@ Result<SubmitPlan> plan_submit(const SubmitOptions& options) {
     } else if (const auto id = parse_name(plan.run_id, "run id"); !id) {
         collect(id.error(), "/run_id", faults);
     }
-    auto definition = build_definition(options.flags, std::move(*base));
+    const auto flags = with_context(options, plan);
+    if (!flags) {
+        collect(flags.error(), "/environment/docker/buildContext", faults);
+        return Error(std::move(faults));
+    }
+    auto definition = build_definition(*flags, std::move(*base));
     if (!definition) {
         collect(definition.error(), "", faults);
     } else {
@@ -200,6 +224,11 @@ Result<int> submit(CommandContext& context, const SubmitOptions& options) {
     const auto snapshot = send_snapshot(context.connection, *tree, context.terminal);
     if (!snapshot) {
         return snapshot.error();
+    }
+    if (plan->context) {
+        if (auto sent = send_context(context.connection, *plan->context, context.terminal); !sent) {
+            return sent.error();
+        }
     }
     const auto run = context.connection.call("POST", "/api/v1/runs", run_request(*plan, *snapshot));
     return run ? after_submit(context, options, *run) : run.error();

@@ -1,9 +1,11 @@
 // cli/submit.hpp: what `submit` does, apart from the parsing of its command line.
 #pragma once
 
+#include "cli/build_context.hpp"
 #include "cli/context.hpp"
 #include "cli/definition.hpp"
 
+#include <optional>
 #include <string>
 
 namespace linarite::cli {
@@ -11,8 +13,9 @@ namespace linarite::cli {
 struct SubmitOptions {
     std::string folder;
     std::string job_file;
-    std::string experiment; // "": made from the folder's name
-    std::string run_id;     // "": made here, so that a request that is sent twice makes one run
+    std::string experiment;    // "": made from the folder's name
+    std::string run_id;        // "": made here, so that a request that is sent twice makes one run
+    std::string build_context; // a local folder
     DefinitionFlags flags;
     bool follow = false;
     bool wait = false;
@@ -24,6 +27,7 @@ struct SubmitPlan {
     Json definition;
     std::string experiment;
     std::string run_id;
+    std::optional<LocalContext> context; // to be sent before the run
 };
 Result<SubmitPlan> plan_submit(const SubmitOptions& options);
 

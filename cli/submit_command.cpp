@@ -48,7 +48,8 @@ void add_definition_options(CLI::App& command, DefinitionFlags& flags) {
     command.add_option("--image", flags.image, "container image to run in")->type_name("IMAGE");
     command
         .add_option("--dockerfile", flags.dockerfile,
-                    "dockerfile of an image to run in, which each node builds once; no other files go with it")
+                    "dockerfile of an image to run in, which each node builds once; no other files go with it unless "
+                    "there is a --build-context")
         ->type_name("FILE");
     command.add_flag("--user-managed", flags.user_managed,
                      "build no environment: the node's own Python runs the script");
@@ -81,6 +82,11 @@ void add_submit_command(CLI::App& app, GlobalOptions& options, Chosen& chosen) {
     command
         .add_option("--job", given->job_file, "run configuration (.runconfig); also looked for in DIR and DIR/.azureml")
         ->type_name("FILE");
+    command
+        .add_option("--build-context", given->build_context,
+                    "folder with a Dockerfile (or what --dockerfile names in it) and the files that it copies into the "
+                    "image to run in")
+        ->type_name("DIR");
     command.add_option("--experiment", given->experiment, "default: the name of DIR")->type_name("E");
     command.add_option("--run-id", given->run_id, "the same id and content again gives the same run")->type_name("ID");
     add_definition_options(command, given->flags);

@@ -36,6 +36,16 @@ DesiredData read_data(JsonReader& in) {
     return data;
 }
 
+DesiredRunData read_run_data(JsonReader& in) {
+    DesiredRunData data;
+    data.references = read_list(in, "data", read_data);
+    if (in.has("build_context")) {
+        JsonReader context = in.object("build_context");
+        data.build_context = read_data(context);
+    }
+    return data;
+}
+
 Json print_daemon_ends(const std::map<int, Ending>& ends) {
     Json out = Json::array();
     for (const auto& [node_index, ending] : ends) {
@@ -125,7 +135,10 @@ Json print(const DesiredRun& run) {
         out["experiment"] = run.experiment;
         out["snapshot"] = run.snapshot.str();
         out["definition"] = run.definition;
-        out["data"] = print_list(run.data);
+        out["data"] = print_list(run.data.references);
+        if (run.data.build_context) {
+            out["build_context"] = print(*run.data.build_context);
+        }
         out["host_id"] = run.host_id;
         out["variables"] = run.variables;
         if (!run.registry.username.empty()) {
@@ -155,7 +168,7 @@ DesiredRun read_desired(JsonReader& in) {
     run.definition = in.raw("definition");
     run.node_index = read_int(in, "node_index", 0, most_gang - 1, 0);
     run.gang = read_list(in, "gang", read_member);
-    run.data = read_list(in, "data", read_data);
+    run.data = read_run_data(in);
     run.host_id = in.text("host_id");
     run.variables = read_variables(in);
     run.registry = read_registry(in.object("registry"));

@@ -155,6 +155,13 @@ struct DesiredData {
     bool operator==(const DesiredData&) const = default;
 };
 
+/// All that a run has on datastores.
+struct DesiredRunData {
+    std::vector<DesiredData> references;
+    std::optional<DesiredData> build_context; // what its image is built from; of mode mount
+    bool operator==(const DesiredRunData&) const = default;
+};
+
 struct DesiredRun {
     RunId run;
     Fence fence = 0;
@@ -173,7 +180,7 @@ struct DesiredRun {
     Json definition; // print_run_definition's form
     int node_index = 0;
     std::vector<GangMember> gang; // by node index; size = node_count
-    std::vector<DesiredData> data;
+    DesiredRunData data;
     std::string host_id; // the coordinator's own, to see whether datastore paths are the same files
     std::map<std::string, std::string> variables; // AZUREML_* and others that the coordinator decides
     RegistryLogin registry;                       // that the run's image comes with; the only place that has it

@@ -45,13 +45,23 @@ struct PythonEnvironment {
     bool operator==(const PythonEnvironment&) const = default;
 };
 
+/// `environment.docker.buildContext`: a folder with a dockerfile and the files that it copies into the image.
+struct BuildContext {
+    std::string url;       // of the folder in a blob container, until the coordinator knows which datastore that is
+    std::string datastore; // its name
+    std::string path;      // on it
+    std::string dockerfile = "Dockerfile"; // below the folder
+    bool operator==(const BuildContext&) const = default;
+};
+
 /// `environment.docker` and the top-level `docker`.
 struct ContainerSettings {
     bool use_docker = false; // a container was asked for by the user (docker.useDocker or environment.docker.enabled)
     std::string base_image;
     std::string base_dockerfile;
-    std::string registry_address; // of images whose names have none; "" is the engine's own default
-    std::string registry_user;    // for it; the password is never part of a definition (registry_password())
+    std::optional<BuildContext> build_context; // in the place of both
+    std::string registry_address;              // of images whose names have none; "" is the engine's own default
+    std::string registry_user; // for it; the password is never part of a definition (registry_password())
     std::string shm_size;
     std::vector<std::string> arguments; // for `docker run`; only what parse_container_arguments() takes
     bool operator==(const ContainerSettings&) const = default;

@@ -34,11 +34,21 @@ Json print_conda(const PythonEnvironment& python) {
     return {{"channels", python.channels}, {"dependencies", std::move(dependencies)}};
 }
 
+// What the SDK knows, and a place that it does not: a folder of a datastore.
+Json print_context(const BuildContext& context) {
+    return {{"locationType", context.datastore.empty() ? "storageAccount" : "datastore"},
+            {"location", context.datastore.empty() ? context.url : context.datastore + "/" + context.path},
+            {"dockerfilePath", context.dockerfile}};
+}
+
 Json print_docker(const ContainerSettings& container) {
     Json out{{"enabled", container.use_docker},
              {"baseImage", text_or_null(container.base_image)},
              {"baseDockerfile", text_or_null(container.base_dockerfile)},
              {"shmSize", text_or_null(container.shm_size)}};
+    if (container.build_context) {
+        out["buildContext"] = print_context(*container.build_context);
+    }
     if (!container.registry_address.empty() || !container.registry_user.empty()) {
         out["baseImageRegistry"] = {{"address", text_or_null(container.registry_address)},
                                     {"username", text_or_null(container.registry_user)},

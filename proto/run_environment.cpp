@@ -1,8 +1,12 @@
 // environment, docker and environmentVariables of a run definition.
+#include "common/files.hpp"
+#include "common/ids.hpp"
 #include "fmt/core.h"
 #include "proto/container_arguments.hpp"
 #include "proto/definition_parts.hpp"
 #include "proto/registry.hpp"
+
+#include <boost/algorithm/string/predicate.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -167,6 +171,49 @@ void read_registry(JsonReader in, ContainerSettings& container) {
     }
 }
 
+/// "azureml/DockerBuildContext/5d41": the datastore's name, and where on it.
+void read_datastore_folder(JsonReader& in, const std::string& location, BuildContext& context) {
+    const std::size_t slash = std::min(location.find('/'), location.size());
+    std::string path = location.substr(std::min(slash + 1, location.size()));
+    while (path.ends_with('/')) {
+        path.pop_back();
+    }
+    const auto name = parse_name(location.substr(0, slash), "datastore");
+    const auto checked = path.empty() ? Result<std::string>(path) : parse_relative_path(path, "path on the datastore");
+    if (!name || !checked) {
+        in.fault("location", (name ? checked.error() : name.error()).detail());
+        return;
+    }
+    context.datastore = *name;
+    context.path = *checked;
+}
+
+std::optional<BuildContext> read_build_context(JsonReader in) {
+    const std::string location = in.text("location");
+    const std::string type = in.text("locationType");
+    if (location.empty()) {
+        return std::nullopt;
+    }
+    BuildContext context;
+    if (const std::string file = in.text("dockerfilePath"); !file.empty()) {
+        const auto checked = parse_relative_path(file, "dockerfile");
+        if (!checked) {
+            in.fault("dockerfilePath", checked.error().detail());
+        }
+        context.dockerfile = file;
+    }
+    if (type == "datastore") {
+        read_datastore_folder(in, location, context);
+    } else if (boost::algorithm::iequals(type, "storageAccount")) {
+        context.url = location;
+    } else {
+        in.fault("locationType", fmt::format("images are not built from '{}' here: give a folder of files "
+                                             "(DockerBuildContext.from_local_directory)",
+                                             type));
+    }
+    return context;
+}
+
 void read_container(JsonReader& in, JsonReader& environment, ContainerSettings& container) {
     JsonReader outer = in.object("docker");
     JsonReader inner = environment.object("docker");
@@ -178,20 +225,22 @@ void read_container(JsonReader& in, JsonReader& environment, ContainerSettings& 
         container.shm_size = std::move(size);
     }
     container.arguments = read_arguments(outer, inner);
-    const bool has_image = !container.base_image.empty() || !container.base_dockerfile.empty();
-    const std::string context = inner.object("buildContext").text("location");
+    const bool has_base = !container.base_image.empty() || !container.base_dockerfile.empty();
+    const bool has_image = has_base || inner.object("buildContext").has("location");
     if (!outer.has("useDocker") && !inner.has("enabled")) {
         container.use_docker = has_image; // written by hand: who names an image wants it
-        return;
+    } else {
+        container.use_docker = outer.boolean("useDocker", false) || inner.boolean("enabled", false);
     }
-    container.use_docker = outer.boolean("useDocker", false) || inner.boolean("enabled", false);
-    if (container.use_docker && !has_image && !context.empty()) {
-        inner.fault("buildContext", "images are not built from a folder of files here: build it, and give the image's "
-                                    "name, or give a dockerfile that needs no files (Environment.from_dockerfile)");
+    if (container.use_docker) {
+        container.build_context = read_build_context(inner.object("buildContext"));
+        if (has_base && container.build_context) {
+            inner.fault("buildContext", "is one way to an image, baseImage and baseDockerfile are others: give one");
+        }
     }
     // The SDK itself sends an image together with useDocker false (every Environment has one), and always sends
     // `enabled` then: only where that is missing did a person write the contradiction.
-    if (has_image && !container.use_docker && !inner.has("enabled")) {
+    if (has_image && !container.use_docker && outer.has("useDocker") && !inner.has("enabled")) {
         outer.fault("useDocker", "If use_docker parameter is set to false, custom_docker_image or "
                                  "custom_docker_base_image parameter is not allowed");
     }

@@ -2,9 +2,6 @@
 
 #include "common/hash.hpp"
 
-#include <archive.h>
-#include <archive_entry.h>
-#include <memory>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -35,17 +32,10 @@ void for_each_line(const std::string& text, F each) {
     }
 }
 
-struct FreeArchive {
-    void operator()(archive* of) const { ::archive_write_free(of); }
-};
-struct FreeEntry {
-    void operator()(archive_entry* of) const { ::archive_entry_free(of); }
-};
-
 } // namespace
 
-std::string image_of_dockerfile(const std::string& text) {
-    return "linarite/dockerfile:" + sha256_hex(text).substr(0, shown_digits);
+std::string image_of_dockerfile(const std::string& text, const std::string& files) {
+    return "linarite/dockerfile:" + sha256_hex(text + files).substr(0, shown_digits);
 }
 
 std::vector<std::string> bases_of_dockerfile(const std::string& text) {
@@ -76,27 +66,6 @@ std::string with_bases(const std::string& text, const std::map<std::string, std:
         out += (other == instead.end() ? line : from[1].str() + other->second + from[3].str()) + "\n";
     });
     return out;
-}
-
-Result<void> pack_dockerfile(const std::string& text, const std::filesystem::path& tar) {
-    const std::unique_ptr<archive, FreeArchive> out(::archive_write_new());
-    const std::unique_ptr<archive_entry, FreeEntry> entry(::archive_entry_new());
-    ::archive_entry_set_pathname(entry.get(), "Dockerfile");
-    ::archive_entry_set_filetype(entry.get(), AE_IFREG);
-    ::archive_entry_set_perm(entry.get(), 0644);
-    ::archive_entry_set_size(entry.get(), static_cast<la_int64_t>(text.size()));
-    const bool written =
-        ::archive_write_set_format_ustar(out.get()) == ARCHIVE_OK &&
-        ::archive_write_open_filename(out.get(), tar.c_str()) == ARCHIVE_OK &&
-        ::archive_write_header(out.get(), entry.get()) == ARCHIVE_OK &&
-        ::archive_write_data(out.get(), text.data(), text.size()) == static_cast<la_ssize_t>(text.size()) &&
-        ::archive_write_close(out.get()) == ARCHIVE_OK;
-    if (!written) {
-        const char* words = ::archive_error_string(out.get());
-        return Error(Errc::internal,
-                     "pack a dockerfile into '" + tar.string() + "': " + (words == nullptr ? "unknown error" : words));
-    }
-    return {};
 }
 
 } // namespace linarite::agent

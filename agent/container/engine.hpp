@@ -41,6 +41,14 @@ using proto::RegistryLogin;
 /// Takes a line for people.
 using LineOut = std::function<void(std::string line)>;
 
+/// What an image is to be built of.
+struct ImageBuild {
+    std::string name;
+    fs::path tar;                      // all files, the dockerfile among them
+    std::string dockerfile;            // its name in there
+    std::vector<RegistryLogin> logins; // for the registries of what it builds on
+};
+
 /// One engine. Errors are in its own words: not_found, conflict and so on as its status says, unavailable if nobody
 /// answers.
 class Engine {
@@ -65,10 +73,8 @@ public:
     /// Fetches it from its registry. `log` gets what happens, a line for each step.
     asio::awaitable<Result<void>> pull(std::string name, RegistryLogin login, LineOut log, CancelToken cancel);
 
-    /// Makes an image of a tar with a Dockerfile in it. `logins` are for the registries of what it builds on; `log`
-    /// gets the steps and what they print. Nothing is left of a build that fails or is cancelled.
-    asio::awaitable<Result<void>> build(std::string name, fs::path tar, std::vector<RegistryLogin> logins, LineOut log,
-                                        CancelToken cancel);
+    /// Makes an image; `log` gets the steps and what they print. Nothing is left of a build that fails or is cancelled.
+    asio::awaitable<Result<void>> build(ImageBuild order, LineOut log, CancelToken cancel);
 
     /// Its id. conflict: there is one of that name. Its user is the same outside, whoever the engine runs as.
     asio::awaitable<Result<std::string>> create(std::string name, ContainerSpec spec);

@@ -114,17 +114,17 @@ asio::awaitable<Result<void>> Engine::import(std::string name, fs::path tar, Can
         std::move(request), [](const std::string&) {}, std::move(cancel));
 }
 
-asio::awaitable<Result<void>> Engine::build(std::string name, fs::path tar, std::vector<RegistryLogin> logins,
-                                            LineOut log, CancelToken cancel) {
+asio::awaitable<Result<void>> Engine::build(ImageBuild order, LineOut log, CancelToken cancel) {
     EngineRequest request;
     request.method = "POST";
-    request.target = "/build" + client::encode_query({{"t", name},
+    request.target = "/build" + client::encode_query({{"t", order.name},
+                                                      {"dockerfile", order.dockerfile},
                                                       {"forcerm", "1"}, // containers of steps, if they fail, too
                                                       {"labels", R"({"linarite.dockerfile":""})"}});
-    request.body_file = std::move(tar);
+    request.body_file = std::move(order.tar);
     request.timeout = silent_step; // a step may print nothing for as long as the build's own limit lets it
-    if (!logins.empty()) {
-        request.headers["X-Registry-Config"] = print_logins(logins);
+    if (!order.logins.empty()) {
+        request.headers["X-Registry-Config"] = print_logins(order.logins);
     }
     co_return co_await follow(std::move(request), std::move(log), std::move(cancel));
 }

@@ -196,9 +196,11 @@ asio::awaitable<Result<void>> Images::State::pull(Self self, ImageOrder order, M
 
 asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, Making making) {
     const fs::path tar = self->settings.scratch / ("dockerfile-" + random_hex(8) + ".tar");
-    const auto packed = co_await on_pool(self->pool, [tar, text = order.dockerfile] {
+    const auto packed = co_await on_pool(self->pool, [tar, order] {
         auto made = make_folders(tar.parent_path(), 0700);
-        return made ? pack_dockerfile(text, tar) : made;
+        return !made         ? made
+               : order.files ? pack_build_files(*order.files, order.dockerfile, tar)
+                             : pack_dockerfile(order.dockerfile, tar);
     });
     if (!packed) {
         co_return packed.error();
@@ -209,7 +211,8 @@ asio::awaitable<Result<void>> Images::State::build(Self self, ImageOrder order, 
     const auto hook = making.cancel.on_cancel([stop] { stop.cancel(); });
     const Alarm alarm(co_await asio::this_coro::executor, self->settings.build_limit, stop);
     const auto logins = logins_for_build(order);
-    const auto built = co_await self->engine->build(order.name, tar, logins, making.log, stop);
+    ImageBuild build{order.name, tar, order.files ? order.files->dockerfile : "Dockerfile", logins};
+    const auto built = co_await self->engine->build(std::move(build), making.log, stop);
     co_await on_pool(self->pool, [tar] {
         std::error_code ignored;
         return fs::remove(tar, ignored);

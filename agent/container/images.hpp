@@ -1,6 +1,7 @@
 // agent/container/images.hpp: images that runs ask for: fetched or built if they are not here, and looked into once.
 #pragma once
 
+#include "agent/container/build_files.hpp"
 #include "agent/container/engine.hpp"
 #include "agent/environment/interpreters.hpp"
 
@@ -8,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace linarite::agent {
@@ -27,10 +29,11 @@ struct Image {
 
 /// What a run asks for.
 struct ImageOrder {
-    std::string name;          // "rootfs:/path" is a root filesystem of the operator's
-    RegistryLogin login{};     // that the run came with; it is for its own registry alone
-    std::string no_password{}; // why it came with a user name alone, for who is refused; "" if it did not
-    std::string dockerfile{};  // what it is built of if it is not here; "": it is in a registry
+    std::string name;                  // "rootfs:/path" is a root filesystem of the operator's
+    RegistryLogin login{};             // that the run came with; it is for its own registry alone
+    std::string no_password{};         // why it came with a user name alone, for who is refused; "" if it did not
+    std::string dockerfile{};          // what it is built of if it is not here; "": it is in a registry
+    std::optional<BuildFiles> files{}; // that the dockerfile comes with
 };
 
 /// How the images of one node are made ready.

@@ -27,7 +27,6 @@ constexpr std::string_view workspaces =
 constexpr std::string_view no_images =
     "Linarite builds no images: the nodes prepare an environment when the first run needs it";
 constexpr std::string_view no_labels = "environments have no labels here: name a version, or none for the newest";
-constexpr std::string_view no_keys = "a workspace has no keys here: each datastore's record has its own";
 constexpr std::string_view no_quotas = "there are no quotas: the nodes are all that there is (linarite nodes)";
 
 // The first that fits is told.
@@ -55,8 +54,8 @@ constexpr std::array absences{
     Absence{"/subscriptions/", "/linkedServices", "Linarite links workspaces to no other service"},
     Absence{"/subscriptions/", "/privateEndpoint",
             "Linarite has no private endpoints: it listens where its operator says"},
-    Absence{"/subscriptions/", "/listKeys", no_keys},
-    Absence{"/subscriptions/", "/resynckeys", no_keys},
+    Absence{"/subscriptions/", "/resynckeys",
+            "a workspace's keys never change here: there is nothing to bring in line"},
     Absence{"/subscriptions/", "/diagnose",
             "there is nothing of Azure's to diagnose: linarite nodes and linarite explain tell what goes on"},
     Absence{"/subscriptions/", "/quotas", no_quotas},

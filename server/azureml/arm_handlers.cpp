@@ -32,6 +32,10 @@ std::string provider_path(const store::WorkspaceRow& row, const std::string& res
     return "/subscriptions/" + row.subscription + "/resourceGroups/" + row.resource_group + "/providers/" + rest;
 }
 
+std::string storage_account(const store::WorkspaceRow& row) {
+    return provider_path(row, std::string("Microsoft.Storage/storageAccounts/") + service::workspace_account);
+}
+
 // What a list of resources shows of a workspace.
 Json resource(const store::WorkspaceRow& row) {
     return Json{{"id", service::scope_of(row)},
@@ -54,7 +58,7 @@ Json workspace(const Call& call) {
              {"provisioningState", "Succeeded"},
              {"discoveryUrl", discovery_url(call)},
              {"mlFlowTrackingUri", "azureml://" + call.authority() + "/mlflow/v1.0" + service::scope_of(row)},
-             {"storageAccount", provider_path(row, "Microsoft.Storage/storageAccounts/linarite")},
+             {"storageAccount", storage_account(row)},
              {"keyVault", provider_path(row, "Microsoft.Keyvault/vaults/linarite")},
              {"applicationInsights", provider_path(row, "Microsoft.insights/components/linarite")},
              {"hbiWorkspace", false}};
@@ -161,6 +165,15 @@ asio::awaitable<void> get_workspace(Call call) {
     co_await reply_json(call, workspace(call));
 }
 
+// Of all that Azure has keys for there is a storage account alone.
+asio::awaitable<void> list_keys(Call call) {
+    co_await reply_json(call, Json{{"userStorageKey", call.api->tokens.account_key(service::workspace_account)},
+                                   {"userStorageResourceId", storage_account(call.workspace)},
+                                   {"appInsightsInstrumentationKey", nullptr},
+                                   {"containerRegistryCredentials", nullptr},
+                                   {"notebookAccessKeys", nullptr}});
+}
+
 asio::awaitable<void> get_provider(Call call) {
     const Json workspaces{{"resourceType", "workspaces"}, {"locations", regions}, {"apiVersions", Json::array()}};
     co_await reply_json(call,
@@ -199,6 +212,7 @@ void add_arm_routes(http::Router& router, const ApiPtr& api) {
     }
     add_route(router, api, verb::get, workspace_scope, clients_and_runs, get_workspace);
     add_route(router, api, verb::put, workspace_scope, clients, refuse_creation);
+    add_route(router, api, verb::post, workspace_scope + "/listKeys", clients, list_keys);
     add_route(router, api, verb::get, "/rp/workspaces" + workspace_scope, clients_and_runs, get_workspace);
 }
 

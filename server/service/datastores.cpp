@@ -84,7 +84,7 @@ std::map<std::string, fs::path> moved_paths(const std::vector<store::DatastoreRo
 
 BlobNames blob_names(const store::DatastoreRow& row) {
     if (row.account.empty() || row.container.empty()) {
-        return {"linarite", "azureml-blobstore-" + row.name};
+        return {workspace_account, "azureml-blobstore-" + row.name};
     }
     return {row.account, row.container};
 }
@@ -118,6 +118,12 @@ asio::awaitable<Result<void>> Datastores::ensure_default() {
     const auto made = co_await create(first_datastore, "", false);
     if (!made) {
         co_return made.error();
+    }
+    if (const auto found = co_await find(artifact_datastore); !found) {
+        const auto added = co_await register_container(artifact_datastore, {workspace_account, "azureml"}, false);
+        if (!added) { // another datastore has that container
+            spdlog::warn("no images can be built from folders that clients send: {}", added.error().detail());
+        }
     }
     auto check = [](store::Tables& tables) -> Result<void> {
         const auto rows = tables.list_datastores();
@@ -211,7 +217,7 @@ asio::awaitable<Result<void>> Datastores::remove(std::string name) {
         if (!row) {
             return row.error();
         }
-        if (row->is_default || name == first_datastore) {
+        if (row->is_default || name == first_datastore || name == artifact_datastore) {
             return Error(Errc::invalid_argument,
                          "datastore '" + name + "' cannot be removed: " +
                              (row->is_default ? "it is the default one, make another one the default first"

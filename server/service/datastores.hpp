@@ -18,6 +18,10 @@ struct BlobNames {
     std::string account;
     std::string container;
 };
+/// The account that workspaces have; its key is what Workspace.list_keys() tells.
+inline constexpr const char* workspace_account = "linarite";
+/// The datastore of the container "azureml" in it, into which clients put the folders that images are built from.
+inline constexpr const char* artifact_datastore = "workspaceartifactstore";
 /// As registered, else "linarite" and "azureml-blobstore-" with the datastore's name.
 BlobNames blob_names(const store::DatastoreRow& row);
 
@@ -28,7 +32,8 @@ public:
     /// A data directory may have been moved, or be a restored backup: its own datastores are where it is now. Call it
     /// before anybody reads their paths.
     asio::awaitable<Result<void>> follow_data_dir();
-    /// Makes workspaceblobstore if it is not there, and the default if there is no other one.
+    /// Makes what every workspace has: workspaceblobstore, the default if there is no other one, and
+    /// workspaceartifactstore.
     asio::awaitable<Result<void>> ensure_default();
     asio::awaitable<Result<std::vector<store::DatastoreRow>>> list();
     /// Those whose directories are not ours: registered by path.

@@ -127,19 +127,31 @@ std::set<std::string> targets_of(const std::vector<std::string>& labels, int gpu
     return targets;
 }
 
-std::vector<proto::DesiredData> desired_data(const store::RunRow& row,
-                                             const std::map<std::string, store::DatastoreRow>& datastores) {
-    std::vector<proto::DesiredData> out;
-    const auto definition = proto::parse_run_definition(proto::Json::parse(row.definition, nullptr, false));
-    if (!definition) {
-        return out;
-    }
-    for (const proto::DataReference& reference : definition->data) {
+proto::DesiredRunData desired_data(const proto::RunDefinition& definition,
+                                   const std::map<std::string, store::DatastoreRow>& datastores) {
+    proto::DesiredRunData out;
+    const auto add_place = [&](proto::DataReference reference, auto add) {
         if (const auto found = datastores.find(reference.datastore); found != datastores.end()) {
-            out.push_back({reference, found->second.path, found->second.shared});
+            add(proto::DesiredData{std::move(reference), found->second.path, found->second.shared});
         }
+    };
+    for (const proto::DataReference& reference : definition.data) {
+        add_place(reference, [&](proto::DesiredData data) { out.references.push_back(std::move(data)); });
+    }
+    if (const auto& context = definition.container.build_context) {
+        proto::DataReference reference;
+        reference.name = "build context"; // for people: no script sees it
+        reference.datastore = context->datastore;
+        reference.path_on_datastore = context->path;
+        add_place(std::move(reference), [&](proto::DesiredData data) { out.build_context = std::move(data); });
     }
     return out;
+}
+
+proto::DesiredRunData desired_data(const store::RunRow& row,
+                                   const std::map<std::string, store::DatastoreRow>& datastores) {
+    const auto definition = proto::parse_run_definition(proto::Json::parse(row.definition, nullptr, false));
+    return definition ? desired_data(*definition, datastores) : proto::DesiredRunData();
 }
 
 std::map<std::string, std::string> run_variables(const store::RunRow& row, const store::WorkspaceRow& workspace) {

@@ -25,9 +25,11 @@ void update_node_row(store::NodeRow& row, const proto::SyncRequest& request, Tim
 /// for each label "target=NAME".
 std::set<std::string> targets_of(const std::vector<std::string>& labels, int gpus);
 
-/// What agents need to reach the datastores of a run's data references. Datastores that are gone are left out.
-std::vector<proto::DesiredData> desired_data(const store::RunRow& row,
-                                             const std::map<std::string, store::DatastoreRow>& datastores);
+/// What agents need to reach what a run has on datastores. Datastores that are gone are left out.
+proto::DesiredRunData desired_data(const proto::RunDefinition& definition,
+                                   const std::map<std::string, store::DatastoreRow>& datastores);
+proto::DesiredRunData desired_data(const store::RunRow& row,
+                                   const std::map<std::string, store::DatastoreRow>& datastores);
 
 /// The environment variables of a run that the coordinator decides (Azure ML's names).
 std::map<std::string, std::string> run_variables(const store::RunRow& row, const store::WorkspaceRow& workspace);

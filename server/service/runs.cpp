@@ -3,6 +3,7 @@
 #include "common/hash.hpp"
 #include "proto/json_reader.hpp"
 #include "proto/registry.hpp"
+#include "server/service/build_contexts.hpp"
 #include "server/service/run_rows.hpp"
 
 #include <algorithm>
@@ -42,6 +43,20 @@ void check_data(const proto::RunDefinition& definition, const std::map<std::stri
         }
         faults.push_back({"/definition/dataReferences/" + reference.name + "/dataStoreName",
                           "datastore '" + reference.datastore + "' does not exist; there are: " + names});
+    }
+}
+
+void find_context(proto::RunDefinition& definition, const std::map<std::string, store::DatastoreRow>& datastores,
+                  std::vector<Fault>& faults) {
+    auto& context = definition.container.build_context;
+    if (!context) {
+        return;
+    }
+    auto found = find_build_context(*context, datastores);
+    if (found) {
+        context = std::move(*found);
+    } else {
+        faults.push_back({"/definition/environment/docker/buildContext/location", found.error().detail()});
     }
 }
 
@@ -171,6 +186,7 @@ asio::awaitable<Result<Runs::Prepared>> Runs::prepare(SubmitRequest request, boo
         parsed->target = default_target;
     }
     check_data(*parsed, datastores, faults);
+    find_context(*parsed, datastores, faults);
     if (manifest) {
         check_script(*parsed, **manifest, faults);
     }
@@ -184,10 +200,7 @@ asio::awaitable<Result<Runs::Prepared>> Runs::prepare(SubmitRequest request, boo
     if (!faults.empty()) {
         co_return Error(std::move(faults));
     }
-    for (const proto::DataReference& reference : parsed->data) {
-        const store::DatastoreRow& datastore = datastores.at(reference.datastore);
-        prepared.data.push_back({reference, datastore.path, datastore.shared});
-    }
+    prepared.data = desired_data(*parsed, datastores);
     co_return prepared;
 }
 

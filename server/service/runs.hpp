@@ -62,7 +62,7 @@ public:
 private:
     struct Prepared {
         store::RunRow row;
-        std::vector<proto::DesiredData> data;
+        proto::DesiredRunData data;
     };
     asio::awaitable<Result<Prepared>> prepare(SubmitRequest request, bool with_snapshot);
     asio::awaitable<Result<std::shared_ptr<const proto::Manifest>>> manifest_of(SnapshotId id);

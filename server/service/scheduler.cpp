@@ -71,7 +71,7 @@ asio::awaitable<Result<void>> Scheduler::restore() {
     co_return Result<void>{};
 }
 
-void Scheduler::remember(const store::RunRow& row, std::vector<proto::DesiredData> data) {
+void Scheduler::remember(const store::RunRow& row, proto::DesiredRunData data) {
     ActiveRun& run = active_[row.id];
     run.experiment = row.experiment;
     run.snapshot = row.snapshot;
@@ -131,7 +131,7 @@ Result<void> Scheduler::check_submit(const core::RunSpec& spec) const {
     return reactor_->check_submit(spec);
 }
 
-asio::awaitable<Result<void>> Scheduler::submit(store::RunRow row, std::vector<proto::DesiredData> data) {
+asio::awaitable<Result<void>> Scheduler::submit(store::RunRow row, proto::DesiredRunData data) {
     const Time now = clock_.now();
     const core::RunSpec spec = run_spec(row);
     if (const auto fits = reactor_->check_submit(spec); !fits) {

@@ -60,9 +60,9 @@ public:
     asio::awaitable<Result<void>> restore();
 
     [[nodiscard]] Result<void> check_submit(const core::RunSpec& spec) const;
-    /// Stores the run with its first events and queues it, in one transaction; returns after COMMIT. `data` are the
-    /// datastores of its references.
-    asio::awaitable<Result<void>> submit(store::RunRow row, std::vector<proto::DesiredData> data);
+    /// Stores the run with its first events and queues it, in one transaction; returns after COMMIT. `data` is where
+    /// what it has on datastores lies.
+    asio::awaitable<Result<void>> submit(store::RunRow row, proto::DesiredRunData data);
     asio::awaitable<Result<void>> cancel(RunId id, std::string who);
 
     /// One agent's word and the answer to it: held back up to request.wait until something is newer than request.seen.
@@ -119,7 +119,7 @@ private:
     void wake(Node& target);
     void arm_timer();
     void give_token(const RunId& id, ActiveRun& run, int attempt);
-    void remember(const store::RunRow& row, std::vector<proto::DesiredData> data);
+    void remember(const store::RunRow& row, proto::DesiredRunData data);
     [[nodiscard]] proto::RegistryLogin login_of(const store::RunRow& row,
                                                 const proto::ContainerSettings& container) const;
     [[nodiscard]] std::set<std::string> targets_for(const std::vector<std::string>& labels, int gpus) const;

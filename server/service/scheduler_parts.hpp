@@ -10,7 +10,7 @@ struct Scheduler::ActiveRun {
     std::string experiment;
     SnapshotId snapshot;
     proto::Json definition;
-    std::vector<proto::DesiredData> data;
+    proto::DesiredRunData data;
     std::map<std::string, std::string> variables;
     proto::RegistryLogin registry; // for its image
     /// The last word of each node about its part, by node; only of the current fence.

@@ -40,7 +40,7 @@ NO_MODELS = "Linarite keeps no registered models and deploys none: the files tha
 NO_CHANGE = "workspaces are made and kept by whoever runs Linarite (linarite workspace)"
 NO_CONNECTIONS = "Linarite connects workspaces to nothing else"
 NO_SECRETS = "Linarite keeps no secrets: let the scripts read them from files on the nodes"
-NO_KEYS = "a workspace has no keys here: each datastore's record has its own"
+NO_KEYS = "keys never change here"
 NO_IMAGES = "Linarite builds no images: the nodes prepare an environment when the first run needs it"
 NO_LABELS = "environments have no labels here: name a version"
 NO_OTHER_STORE = "only AzureBlob, whose containers are directories here"
@@ -93,7 +93,6 @@ GROUPS = {
                 'ws.delete_private_endpoint_connection("endpoint")',
                 "Linarite has no private endpoints: it listens where its operator says",
             ),
-            "Workspace.list_keys": ("ws.list_keys()", NO_KEYS),
             "Workspace.sync_keys": ("ws.sync_keys()", NO_KEYS),
             "Workspace.diagnose_workspace": ("ws.diagnose_workspace({})", "linarite nodes and linarite explain tell"),
             "Workspace.linked_services": ("list(ws.linked_services)", "Linarite links workspaces to no other service"),
@@ -162,10 +161,6 @@ GROUPS = {
             "Environment.add_private_pip_wheel": (
                 'Environment.add_private_pip_wheel(ws, "mine-1.0-py3-none-any.whl")',
                 "environments install them from the index that the nodes are set up with",
-            ),
-            "DockerBuildContext.from_local_directory": (
-                'DockerBuildContext.from_local_directory(ws, "project")',
-                NO_KEYS,
             ),
         },
     ),

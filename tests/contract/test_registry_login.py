@@ -168,3 +168,42 @@ def test_an_estimator_in_an_image_of_a_dockerfile_on_a_private_one(private_sdk, 
     assert right["status"] == "Completed", (right, log)
     assert b"built: True" in private_cluster.driver_log(right["id"])
     assert "of a dockerfile" in log.splitlines() and PASSWORD not in log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a container engine needs root")
+@pytest.mark.skipif(not shutil.which("dockerd"), reason="dockerd is not installed (deploy/install-deps --tests does it)")
+def test_an_estimator_in_an_image_of_a_folder(private_sdk, private_cluster, private_registry):
+    _, registry, image = private_registry
+    private_sdk.project("print('built:', open('/opt/made').read())")
+    context = private_sdk.user / "context"
+    (context / "lost").mkdir(parents=True)  # the SDK sends all files without the names of their folders
+    (context / "lost" / "of.dockerfile").write_text(f"FROM {registry.name}/{image}\nCOPY . /opt/\nRUN /opt/make-it\n")
+    (context / "make-it").write_text("#!/bin/sh\necho of a folder; cat /opt/word > /opt/made\n")
+    (context / "word").write_text("azurite")
+
+    found = private_sdk.results(f"""
+        from azureml.core.environment import DockerBuildContext
+        from azureml.train.estimator import Estimator
+
+        folder = DockerBuildContext.from_local_directory(ws, "context", dockerfile_path="of.dockerfile")
+        made = Environment.from_docker_build_context("of-a-folder", folder)
+        made.docker.enabled = True
+        made.python.user_managed_dependencies = True
+        made.docker.base_image_registry.address = {registry.name!r}
+        made.docker.base_image_registry.username = "anna"
+        made.docker.base_image_registry.password = {PASSWORD!r}
+        est = Estimator("project", compute_target="cpu-cluster", entry_script="train.py", environment_definition=made)
+        run = Experiment(ws, "folders").submit(est)
+        run.wait_for_completion(raise_on_error=False)
+        made.register(ws)
+        again = Environment.get(ws, "of-a-folder").docker.build_context
+        result(id=run.id, status=run.get_status(), error=str(run.get_details().get("error")),
+               kept=[again.location == folder.location, again.dockerfile_path], stored=sorted(ws.datastores))
+    """)
+
+    log = private_cluster.file(found["id"], "azureml-logs/20_image_build_log.txt").decode()
+    assert found["status"] == "Completed", (found, log)
+    assert b"built: azurite" in private_cluster.driver_log(found["id"])
+    assert "of a folder" in log.splitlines()
+    assert found["kept"] == [True, "of.dockerfile"]
+    assert "workspaceartifactstore" in found["stored"]

@@ -54,6 +54,17 @@ def test_the_collections_of_a_workspace(sdk):
     assert found["default"] == "workspaceblobstore"
 
 
+@pytest.mark.differs("Workspace.list_keys", "there is a storage account's alone, which is that of its datastores")
+def test_the_key_of_a_workspace_is_that_of_its_storage_account(sdk):
+    found = sdk.results("""
+        keys = ws.list_keys()
+        default = ws.get_default_datastore()
+        result(keys=sorted(key for key in keys if keys[key]), same=keys["userStorageKey"] == default.account_key,
+               account=ws.get_details()["storageAccount"] == keys["userStorageResourceId"])
+    """)
+    assert found == {"keys": ["userStorageKey", "userStorageResourceId"], "same": True, "account": True}
+
+
 @pytest.mark.differs("Workspace.setup", "finds the workspace of the config file; makes none")
 def test_what_a_workspace_has_by_default(sdk):
     found = sdk.results("""

@@ -83,6 +83,51 @@ def test_a_build_that_fails_ends_the_run_in_the_engines_words(cluster, engine, p
     assert images_of_dockerfiles(engine) == before
 
 
+def test_files_go_along_with_a_dockerfile(cluster, engine, project, tmp_path):  # noqa: F811
+    """A build context: another image for other files, the same one for the same."""
+    context = tmp_path / "context"
+    (context / "docker").mkdir(parents=True)
+    (context / "docker" / "Dockerfile").write_text("FROM mapped/base:3\nCOPY tools /opt/tools\nRUN /opt/tools/make\n")
+    (context / "tools").mkdir()
+    (context / "tools" / "make").write_text("#!/bin/sh\necho making it; echo one > /built\n")
+    flags = ["--build-context", context, "--dockerfile", "docker/Dockerfile", "--user-managed"]
+    folder = project("print('built', open('/built').read().strip())")
+    before = images_of_dockerfiles(engine)
+
+    first = cluster.run(folder, "train.py", flags=flags, deadline=120)
+    again = cluster.run(folder, "train.py", flags=flags)
+    (context / "tools" / "make").write_text("#!/bin/sh\necho two > /built\n")
+    other = cluster.run(folder, "train.py", flags=flags, deadline=120)
+
+    for run, built in ((first, b"built one"), (again, b"built one"), (other, b"built two")):
+        assert run["status"] == "Completed", (run, build_log(cluster, run))
+        assert built in cluster.driver_log(run["run_id"])
+    log = build_log(cluster, first)
+    assert "making it" in log.splitlines()
+    assert f"on '{IMAGE}' in the place of 'mapped/base:3' (mapped/*, by this node's operator)" in log
+    assert "making it" not in build_log(cluster, again)
+    assert len(images_of_dockerfiles(engine) - before) == 2
+
+
+def test_a_build_context_that_cannot_be_used_is_said(cluster, project, tmp_path, job_file):  # noqa: F811
+    (tmp_path / "empty").mkdir()
+    refused = cluster.cli("submit", project("pass"), "--build-context", tmp_path / "empty", "--", "train.py", code=2)
+    assert "has no file 'Dockerfile' (--dockerfile names another one in it)" in refused.stderr
+
+    def definition(**context):
+        docker = {"enabled": True, "buildContext": context}
+        return job_file(environment={"docker": docker, "python": {"userManagedDependencies": True}})
+
+    elsewhere = definition(locationType="storageAccount", location="https://azure.blob.core.windows.net/azureml/x/")
+    refused = cluster.cli("submit", project("pass"), "--job", elsewhere, "--", "train.py", code=2)
+    assert "is in none of this coordinator's containers" in refused.stderr and "--build-context" in refused.stderr
+    nowhere = definition(locationType="datastore", location="workspaceblobstore/nowhere")
+    run = cluster.run(project("pass"), "train.py", flags=["--job", nowhere])
+    assert (run["status"], run["outcome"]["code"]) == ("Failed", "UserError"), run
+    assert "ImageBuildError" in run["outcome"]["message"] and "nowhere" in run["outcome"]["message"], run
+    assert "nowhere" in build_log(cluster, run)
+
+
 def submit_endless_build(cluster, folder, flags):  # noqa: F811
     """The run, when its build is at work."""
     run = cluster.submit(folder, "train.py", flags=flags)

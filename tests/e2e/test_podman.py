@@ -32,6 +32,7 @@ from test_dockerfiles import (  # noqa: F401
     dockerfile,
     test_a_build_has_a_limit_and_can_be_cancelled,
     test_a_build_that_fails_ends_the_run_in_the_engines_words,
+    test_files_go_along_with_a_dockerfile,
     test_it_is_built_once_and_runs_are_inside_of_it,
     test_what_it_builds_on_may_be_mapped_and_packages_go_on_top,
 )

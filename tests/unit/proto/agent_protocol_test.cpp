@@ -73,14 +73,15 @@ SyncAnswer sample_answer() {
                  .address = "10.0.0.2",
                  .shared_dir = "s",
                  .network = NodeNetwork{"eth0", "10.0.0.2", 0, "", false}}};
-    run.data = {{.reference = {.name = "d",
-                               .datastore = "ws",
-                               .mode = DataMode::upload,
-                               .overwrite = true,
-                               .path_on_datastore = "x/y",
-                               .path_on_compute = "/data"},
-                 .datastore_path = "/store",
-                 .shared = true}};
+    run.data.references = {{.reference = {.name = "d",
+                                          .datastore = "ws",
+                                          .mode = DataMode::upload,
+                                          .overwrite = true,
+                                          .path_on_datastore = "x/y",
+                                          .path_on_compute = "/data"},
+                            .datastore_path = "/store",
+                            .shared = true}};
+    run.data.build_context = run.data.references.front();
     run.host_id = "coordinator";
     run.variables = {{"AZUREML_RUN_ID", "r1"}, {"EMPTY", ""}};
     run.daemon_command = "orted";
@@ -126,13 +127,14 @@ TEST(AgentProtocol, ABriefRunLeavesOutWhatNeverChanges) {
     const Json printed = print(answer).at("runs")[0];
     const DesiredRun read = parse_sync_answer(over_the_wire(print(answer))).value().runs.front();
 
-    for (const char* constant : {"experiment", "snapshot", "definition", "data", "host_id", "variables"}) {
+    for (const char* constant :
+         {"experiment", "snapshot", "definition", "data", "build_context", "host_id", "variables"}) {
         EXPECT_FALSE(printed.contains(constant)) << constant;
     }
     run.experiment = run.host_id = "";
     run.snapshot = SnapshotId();
     run.definition = Json();
-    run.data.clear();
+    run.data = {};
     run.variables.clear();
     EXPECT_EQ(read, run);
 }

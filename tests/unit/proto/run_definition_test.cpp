@@ -244,6 +244,9 @@ TEST(PrintedDefinition, IsTheSameDefinitionWhenParsedAgain) {
           R"({"environment":{"name":"e","docker":{"baseImage":"i"},"python":{"condaDependencies":{
               "channels":["c"],"dependencies":["python>=3.8,<3.11","a=1",{"pip":["b"]}]}}}})",
           R"({"environment":{"docker":{"baseImage":"i","enabled":false}},"docker":{"useDocker":false,"shmSize":"8g"}})",
+          R"({"environment":{"docker":{"buildContext":{"locationType":"datastore","location":"d/x/y"}}}})",
+          R"({"environment":{"docker":{"enabled":true,"buildContext":{"locationType":"storageAccount",
+              "location":"https://a.blob.host/c/d/","dockerfilePath":"x/Dockerfile"}}}})",
           R"({"environment":{"python":{"userManagedDependencies":true,"interpreterPath":"/opt/p/bin/python"}}})",
           R"({"history":{"outputCollection":false,"directoriesToWatch":[]}})",
           R"({"dataReferences":{"a":{"dataStoreName":"ws","mode":"upload","overwrite":true,"pathOnDataStore":"p",

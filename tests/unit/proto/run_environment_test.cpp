@@ -127,14 +127,45 @@ TEST(Container, AnImageForARunWithoutOneIsRefused) {
                                                "custom_docker_base_image parameter is not allowed"}));
 }
 
-TEST(Container, AFolderToBuildFromIsRefusedIfARunIsToBeInIt) {
-    const std::string context = R"("buildContext":{"locationType":"storageAccount","location":"https://x/y"})";
+std::string with_context(const std::string& members, const std::string& enabled = R"("enabled":true,)") {
+    return R"({"environment":{"docker":{)" + enabled + R"("buildContext":{)" + members + "}}}}";
+}
 
-    const auto faults = definition_faults(R"({"environment":{"docker":{"enabled":true,)" + context + "}}}");
+TEST(Container, AFolderToBuildFromIsReadAndPrinted) {
+    const std::string sdk =
+        R"("locationType":"storageAccount","location":"https://a.blob.host/c/d/","dockerfilePath":)";
+    EXPECT_EQ(definition(with_context(sdk + R"("docker/Dockerfile")")).container.build_context,
+              (BuildContext{"https://a.blob.host/c/d/", "", "", "docker/Dockerfile"}));
+    EXPECT_EQ(definition(with_context(sdk + "null")).container.build_context->dockerfile, "Dockerfile");
+    const std::string ours = R"("locationType":"datastore","location":"azureml/DockerBuildContext/5d41/")";
+    const BuildContext context{"", "azureml", "DockerBuildContext/5d41", "Dockerfile"};
+    EXPECT_EQ(definition(with_context(ours)).container.build_context, context);
+    EXPECT_EQ(definition(with_context(ours, "")).container.build_context, context) << "who names one wants it";
+    EXPECT_EQ(definition(with_context(R"("locationType":"datastore","location":"mine")")).container.build_context,
+              (BuildContext{"", "mine", "", "Dockerfile"}));
+}
 
-    ASSERT_EQ(faults.size(), 1U);
-    EXPECT_EQ(faults[0].pointer, "/environment/docker/buildContext");
-    EXPECT_FALSE(definition(R"({"environment":{"docker":{)" + context + "}}}").container.use_docker);
+TEST(Container, AFolderToBuildFromIsNothingToARunWithoutDocker) {
+    const RunDefinition off = definition(with_context(R"("locationType":"git","location":"x")", R"("enabled":false,)"));
+    EXPECT_FALSE(off.container.use_docker);
+    EXPECT_FALSE(off.container.build_context);
+}
+
+TEST(Container, AFolderToBuildFromIsOneThatCanBeReached) {
+    const std::string pointer = "/environment/docker/buildContext";
+    const auto fault = [](const std::string& members) { return definition_faults(with_context(members)); };
+    EXPECT_THAT(fault(R"("locationType":"git","location":"https://host/x.git")"),
+                ElementsAre(Field(&Fault::pointer, pointer + "/locationType")));
+    for (const char* location : {"../x", "a b/c", "mine/../c", "/c"}) {
+        EXPECT_THAT(fault(fmt::format(R"("locationType":"datastore","location":"{}")", location)),
+                    ElementsAre(Field(&Fault::pointer, pointer + "/location")))
+            << location;
+    }
+    EXPECT_THAT(fault(R"("locationType":"datastore","location":"mine","dockerfilePath":"../Dockerfile")"),
+                ElementsAre(Field(&Fault::pointer, pointer + "/dockerfilePath")));
+    EXPECT_THAT(definition_faults(R"({"environment":{"docker":{"enabled":true,"baseImage":"i",)"
+                                  R"("buildContext":{"locationType":"datastore","location":"mine"}}}})"),
+                ElementsAre(Field(&Fault::pointer, pointer)));
 }
 
 TEST(Container, TheRunsOwnSharedMemoryWins) {
