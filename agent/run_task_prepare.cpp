@@ -1,5 +1,4 @@
 // What a node does for a run before it is ready to launch.
-#include "agent/container/dockerfile.hpp"
 #include "agent/launch/mpi_plan.hpp"
 #include "agent/launch/run_environment.hpp"
 #include "agent/run_container.hpp"
@@ -172,17 +171,10 @@ asio::awaitable<Result<EnvironmentBase>> RunTask::prepare_image() {
         note_build(error.detail());
         co_return error;
     }
-    proto::ContainerSettings wanted = definition_.container;
-    if (*files) {
-        wanted.base_dockerfile = (*files)->text;
-    }
-    auto choice = co_await context_.containers.choose(std::move(wanted));
+    const auto choice = co_await context_.containers.choose(definition_.container, *files);
     if (!choice) {
         note_engine(choice.error().detail());
         co_return choice.error();
-    }
-    if (*files && !choice->dockerfile.empty()) {
-        choice->image = image_of_dockerfile(choice->dockerfile, (*files)->sha256);
     }
     EnvironmentBase base;
     base.reason = choice->reason;

@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::size_t piece_size = std::size_t{256} << 10U;
 constexpr std::size_t shown_names = 8;
+constexpr std::uint64_t most_dockerfile = std::uint64_t{1} << 20U;
 
 struct FreeArchive {
     void operator()(archive* of) const { ::archive_write_free(of); }
@@ -149,6 +150,9 @@ Result<BuildFiles> read_build_files(const fs::path& folder, const std::string& d
         const auto file = open_file(fd->get(), name);
         if (!file) {
             return file.error();
+        }
+        if (name == dockerfile && file->size > most_dockerfile) {
+            return Error(Errc::invalid_argument, "'" + dockerfile + "' in the build context is larger than 1 MiB");
         }
         Sha256 hash;
         const auto read = read_through(*file, name, [&](std::string_view bytes) {

@@ -112,12 +112,17 @@ asio::awaitable<StandIn> Containers::look_for_stand_in() {
     co_return StandIn{answers ? "" : image.error().detail(), image.has_value()};
 }
 
-asio::awaitable<Result<ImageChoice>> Containers::choose(proto::ContainerSettings container) {
+asio::awaitable<Result<ImageChoice>> Containers::choose(proto::ContainerSettings container,
+                                                        std::optional<BuildFiles> files) {
+    const std::string hash = files ? files->sha256 : "";
+    if (files) {
+        container.base_dockerfile = files->text;
+    }
     StandIn stand_in;
     if (wants_stand_in(container, policy_.images)) {
         stand_in = co_await look_for_stand_in();
     }
-    co_return choose_image(container, policy_.images, stand_in);
+    co_return choose_image(container, policy_.images, stand_in, hash);
 }
 
 asio::awaitable<Result<Image>> Containers::provide(ImageOrder order, LineOut log, CancelToken cancel) {

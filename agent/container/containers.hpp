@@ -46,8 +46,8 @@ public:
     Containers(const Containers&) = delete;
     Containers& operator=(const Containers&) = delete;
 
-    /// As choose_image(), with what this node has.
-    asio::awaitable<Result<ImageChoice>> choose(proto::ContainerSettings container);
+    /// As choose_image(), with what this node has; with the files its dockerfile is the one that comes with them.
+    asio::awaitable<Result<ImageChoice>> choose(proto::ContainerSettings container, std::optional<BuildFiles> files);
     /// The image, fetched if need be. `log` gets what is done, with the engine's name.
     asio::awaitable<Result<Image>> provide(ImageOrder order, LineOut log, CancelToken cancel);
     /// What environments for the image stand on; tools are run in containers of it.

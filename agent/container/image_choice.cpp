@@ -73,14 +73,15 @@ ImageChoice mapped(const std::string& image, const ImageRule& rule) {
     return {rule.image, rule.image.empty() ? words + "the node itself: no container" : words + name_of(rule.image)};
 }
 
-Result<ImageChoice> choose_for_dockerfile(const std::string& dockerfile, const std::vector<ImageRule>& rules,
-                                          const StandIn& stand_in) {
-    const std::string built = image_of_dockerfile(dockerfile);
+Result<ImageChoice> choose_for_dockerfile(const std::string& dockerfile, const std::string& files,
+                                          const std::vector<ImageRule>& rules, const StandIn& stand_in) {
+    const std::string built = image_of_dockerfile(dockerfile, files);
     if (const ImageRule* rule = find_rule(built, built, rules)) {
         return mapped(built, *rule);
     }
     std::map<std::string, std::string> instead;
-    std::string reason = "container: an image that is built of the run's dockerfile";
+    std::string reason = files.empty() ? "container: an image that is built of the run's dockerfile"
+                                       : "container: an image that is built of the run's build context";
     for (const std::string& base : bases_of_dockerfile(dockerfile)) {
         const ImageRule* rule = find_rule(base, base, rules);
         if (rule != nullptr && (rule->image.empty() || is_rootfs(rule->image))) {
@@ -102,7 +103,7 @@ Result<ImageChoice> choose_for_dockerfile(const std::string& dockerfile, const s
         }
     }
     std::string text = with_bases(dockerfile, instead);
-    std::string image = image_of_dockerfile(text);
+    std::string image = image_of_dockerfile(text, files);
     return ImageChoice{std::move(image), std::move(reason), std::move(text)};
 }
 
@@ -140,7 +141,7 @@ bool wants_stand_in(const proto::ContainerSettings& container, const std::vector
 }
 
 Result<ImageChoice> choose_image(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules,
-                                 const StandIn& stand_in) {
+                                 const StandIn& stand_in, const std::string& files) {
     const std::string image = proto::full_image_name(container);
     if (!container.use_docker) {
         const bool named = !image.empty() || !container.base_dockerfile.empty();
@@ -149,7 +150,7 @@ Result<ImageChoice> choose_image(const proto::ContainerSettings& container, cons
                                  : "");
     }
     if (!container.base_dockerfile.empty()) {
-        return choose_for_dockerfile(container.base_dockerfile, rules, stand_in);
+        return choose_for_dockerfile(container.base_dockerfile, files, rules, stand_in);
     }
     if (const ImageRule* rule = find_rule(container, rules)) {
         return mapped(image, *rule);

@@ -44,8 +44,9 @@ bool wants_stand_in(const proto::ContainerSettings& container, const std::vector
 /// Azure's own base images with an MPI are the stand-in if the node has it; they and Azure's others are else the node
 /// itself, since what they bring is there; and any other image is what it says. With a dockerfile the same holds for
 /// the images that it builds on, but that Azure's are themselves where there is no stand-in; a rule may also name what
-/// is built (image_of_dockerfile()). invalid_argument for what can't be met.
+/// is built (image_of_dockerfile()). `files` is the hash of those that come with the dockerfile. invalid_argument for
+/// what can't be met.
 Result<ImageChoice> choose_image(const proto::ContainerSettings& container, const std::vector<ImageRule>& rules,
-                                 const StandIn& stand_in);
+                                 const StandIn& stand_in, const std::string& files = "");
 
 } // namespace linarite::agent

@@ -103,6 +103,7 @@ def test_files_go_along_with_a_dockerfile(cluster, engine, project, tmp_path):  
         assert run["status"] == "Completed", (run, build_log(cluster, run))
         assert built in cluster.driver_log(run["run_id"])
     log = build_log(cluster, first)
+    assert "container: an image that is built of the run's build context" in log
     assert "making it" in log.splitlines()
     assert f"on '{IMAGE}' in the place of 'mapped/base:3' (mapped/*, by this node's operator)" in log
     assert "making it" not in build_log(cluster, again)

@@ -87,6 +87,7 @@ def test_a_cluster_started_on_a_backup_goes_on_with_its_history_and_its_own_data
     assert paths == {
         "corpus": str(tmp_path / "elsewhere"),
         "workspaceblobstore": str(copy / "datastores/workspaceblobstore"),
+        "workspaceartifactstore": str(copy / "datastores/.containers/linarite/azureml"),
     }
     again = restored.submit(project("print('again')"), "train.py", run=f"{run['run_id']}-again")
     assert restored.wait_for_end(again)["status"] == "Completed"

@@ -139,6 +139,17 @@ TEST(ImageChoice, ADockerfileNeedsImagesAndMayBeMappedAsAWhole) {
     EXPECT_FALSE(choose_image(container, {{"my/*", "rootfs:/srv/r"}}, {}));
 }
 
+TEST(ImageChoice, ADockerfileWithOtherFilesMakesAnotherImage) {
+    const auto container = builds("FROM debian:12\n");
+
+    const auto choice = choose_image(container, {}, {}, "hash");
+
+    EXPECT_EQ(choice->image, image_of_dockerfile(container.base_dockerfile, "hash"));
+    EXPECT_NE(choice->image, image_of_dockerfile(container.base_dockerfile, "other"));
+    EXPECT_EQ(choice->reason, "container: an image that is built of the run's build context");
+    EXPECT_EQ(choose_image(container, {{choice->image, "ours:1"}}, {}, "hash")->image, "ours:1");
+}
+
 TEST(ImageChoice, RulesAreReadFromTheCommandLine) {
     EXPECT_EQ(*parse_image_rule("a/*=b:1"), (ImageRule{"a/*", "b:1"}));
     EXPECT_EQ(*parse_image_rule("a=none"), (ImageRule{"a", ""}));
