@@ -87,7 +87,8 @@ def places(data):
 
 @pytest.fixture(scope="module")
 def shared_hosts():
-    cluster = Datahosts(2, slots=2, prefix="dd", agent_flags=["--data-cache-size", "64m"], packages=False)
+    flags = ["--data-cache-size", "64m", "--image-map", "linarite/dockerfile:*=none"]
+    cluster = Datahosts(2, slots=2, prefix="dd", agent_flags=flags, packages=False)
     with running(cluster):
         yield cluster
 
@@ -335,3 +336,21 @@ def test_what_a_run_waits_for_is_explained_and_it_can_be_cancelled(hosts, submit
         assert hosts.wait_for_end(one)["status"] == "Canceled"
     finally:
         huge.unlink()
+
+
+def test_what_an_image_is_built_from_comes_as_data_does(hosts, run, on_one_host, tmp_path):
+    """The folder is brought and read before it is known that nothing is built of it here."""
+    (tmp_path / "context" / "tools").mkdir(parents=True)
+    (tmp_path / "context" / "Dockerfile").write_text("FROM nowhere:1\nCOPY tools /tools\n")
+    (tmp_path / "context" / "tools" / "tool").write_text("a tool")
+    flags = ["--build-context", tmp_path / "context"]
+    before = hosts.fetched()
+
+    first = run({}, script="print('on the node')", flags=flags)
+    fetched = hosts.fetched()
+    second = run({}, script="print('on the node')", flags=flags)
+
+    assert (fetched, hosts.fetched()) == (before + 2, before + 2)
+    for row in (first, second):
+        log = hosts.file(row["run_id"], "azureml-logs/20_image_build_log.txt").decode()
+        assert "is mapped by this node's operator (linarite/dockerfile:*) to the node itself" in log

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from cluster import processes_with, wait_until
+from test_restarts import log_of
 
 
 def test_a_script_that_succeeds_is_completed_with_its_outputs_as_plain_files(cluster, project):
@@ -172,7 +173,7 @@ def test_a_script_that_ignores_sigterm_is_canceled_when_its_grace_is_over(new_cl
     cluster = new_cluster(nodes=1, flags=["--stop-grace", 1])
     run = cluster.submit(project(DEAF), "train.py")
     cluster.wait_for(run, "Running")
-    wait_until(lambda: b"up\n" in cluster.driver_log(run), "it runs")
+    wait_until(lambda: b"up\n" in log_of(cluster, run), "it runs")
 
     asked = time.monotonic()
     cluster.cli("cancel", run)

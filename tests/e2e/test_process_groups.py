@@ -44,6 +44,7 @@ def allreduce(value):
     peer.sendall(struct.pack("!q", value))
     return struct.unpack("!q", receive(peer, 8))[0]
 """
+STATUS = "azureml-logs/process_status.json"  # process_info.json is written before it
 GLOO = ["--nodes", "2", "--processes-per-node", "2", "--backend", "gloo"]
 
 
@@ -87,8 +88,7 @@ if rank == 3:
 """
     go = tmp_path / "go"
     submitted = cluster.submit(project(script), "train.py", str(go), flags=GLOO)
-    status = "azureml-logs/process_status.json"
-    wait_until(lambda: status in cluster.files(submitted), "the status of the processes is written")
+    wait_until(lambda: STATUS in cluster.files(submitted), "the status of the processes is written")
     states = lambda: [each["status"] for each in process_files(cluster, submitted)[1]["processes"]]  # noqa: E731
     wait_until(lambda: states()[:3] == ["Completed"] * 3, lambda: f"the others end: {states()}")
     go.touch()
@@ -273,9 +273,13 @@ def test_which_process_is_where_and_how_it_ended_is_written_down(cluster, projec
     run = cluster.run(project(script), "train.py", flags=flags)
 
     assert run["status"] == "Completed", run
-    end = lambda: process_files(cluster, run["run_id"])[1]["processes"][3]["status"] == "Completed"  # noqa: E731
-    wait_until(end, "the end of the last rank is written down")
-    info, status = process_files(cluster, run["run_id"])
+
+    def end():
+        """What is written down once it tells of the last rank's end, which may be a moment after the run's."""
+        written = STATUS in cluster.files(run["run_id"]) and process_files(cluster, run["run_id"])
+        return written if written and written[1]["processes"][3]["status"] == "Completed" else None
+
+    info, status = wait_until(end, "the end of the last rank is written down")
     assert [(row["rank"], row["node"], row["localRank"]) for row in info["processes"]] == [
         (rank, run["nodes"][rank // 2], rank % 2) for rank in range(4)
     ]
