@@ -82,14 +82,14 @@ void add_submit_command(CLI::App& app, GlobalOptions& options, Chosen& chosen) {
     command
         .add_option("--job", given->job_file, "run configuration (.runconfig); also looked for in DIR and DIR/.azureml")
         ->type_name("FILE");
+    command.add_option("--experiment", given->experiment, "default: the name of DIR")->type_name("E");
+    command.add_option("--run-id", given->run_id, "the same id and content again gives the same run")->type_name("ID");
+    add_definition_options(command, given->flags);
     command
         .add_option("--build-context", given->build_context,
                     "folder with a Dockerfile (or what --dockerfile names in it) and the files that it copies into the "
                     "image to run in")
         ->type_name("DIR");
-    command.add_option("--experiment", given->experiment, "default: the name of DIR")->type_name("E");
-    command.add_option("--run-id", given->run_id, "the same id and content again gives the same run")->type_name("ID");
-    add_definition_options(command, given->flags);
     command.add_flag("--follow", given->follow, "print the logs until the run has ended");
     command.add_flag("--wait", given->wait, "wait until the run has ended");
     command.add_flag("--dry-run", given->dry_run, "check everything, send and run nothing");
