@@ -87,7 +87,7 @@ private:
     void look();
     static asio::awaitable<void> look_at_all(std::shared_ptr<CaptureCore> self);
     static asio::awaitable<void> list(std::shared_ptr<CaptureCore> self, std::vector<std::size_t> which, bool final);
-    void take_listing(std::size_t tree, const Listing& listing, bool final);
+    void take_listings(const std::vector<std::size_t>& which, const std::vector<Listing>& listings, bool final);
     void take_found(std::size_t tree, const FoundFile& found, bool final);
     [[nodiscard]] std::optional<Stamp> foreign_stamp(std::size_t tree, const FileState& state) const;
 

@@ -188,22 +188,33 @@ asio::awaitable<void> CaptureCore::list(std::shared_ptr<CaptureCore> self, std::
     if (!final && !self->live_) {
         co_return; // the end has begun meanwhile, and lists everything itself
     }
-    for (std::size_t i = 0; i < which.size(); ++i) {
-        self->take_listing(which[i], listings[i], final);
+    if (!final) {
+        // the list is not of one moment: of two files that were written meanwhile it may have the later one alone
+        self->watcher_.catch_up();
     }
+    self->take_listings(which, listings, final);
 }
 
-void CaptureCore::take_listing(std::size_t tree, const Listing& listing, bool final) {
-    if (final) {
-        for (const std::string& line : listing.left_out) {
-            warn("warning: " + line);
+void CaptureCore::take_listings(const std::vector<std::size_t>& which, const std::vector<Listing>& listings,
+                                bool final) {
+    std::vector<std::pair<std::size_t, const FoundFile*>> found;
+    for (std::size_t i = 0; i < which.size(); ++i) {
+        if (final) {
+            for (const std::string& line : listings[i].left_out) {
+                warn("warning: " + line);
+            }
+        }
+        if (listings[i].over_limit) {
+            warn_limit();
+        }
+        for (const FoundFile& file : listings[i].files) {
+            found.emplace_back(which[i], &file);
         }
     }
-    if (listing.over_limit) {
-        warn_limit();
-    }
-    for (const FoundFile& found : listing.files) {
-        take_found(tree, found, final);
+    // the order in which they were closed is known by this alone
+    std::ranges::stable_sort(found, {}, [](const auto& entry) { return entry.second->stamp.modified; });
+    for (const auto& [tree, file] : found) {
+        take_found(tree, *file, final);
     }
 }
 

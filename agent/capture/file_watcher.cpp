@@ -7,12 +7,15 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <map>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 namespace linarite::agent {
 
@@ -157,21 +160,30 @@ struct FileWatcher::State {
         }
     }
 
-    static asio::awaitable<void> read_events(std::shared_ptr<State> self) {
+    /// As many as are read at once; gives how many bytes those were.
+    std::size_t take_events() {
         alignas(inotify_event) std::array<char, 65536> buffer{};
+        const ssize_t got = ::read(inotify.native_handle(), buffer.data(), buffer.size());
+        const auto size = static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+        for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
+            inotify_event event{};
+            std::memcpy(&event, buffer.data() + at, sizeof event);
+            const char* name = buffer.data() + at + sizeof event;
+            on_event(event, std::string(name, ::strnlen(name, event.len)));
+            at += sizeof event + event.len;
+        }
+        return size;
+    }
+
+    // Waits instead of reading: whoever reads in between must not get later events than what we have in our hands.
+    static asio::awaitable<void> await_events(std::shared_ptr<State> self) {
         for (;;) {
-            const auto [error, size] =
-                co_await self->inotify.async_read_some(asio::buffer(buffer), asio::as_tuple(asio::use_awaitable));
+            const auto [error] = co_await self->inotify.async_wait(asio::posix::stream_descriptor::wait_read,
+                                                                   asio::as_tuple(asio::use_awaitable));
             if (error) {
                 co_return;
             }
-            for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
-                inotify_event event{};
-                std::memcpy(&event, buffer.data() + at, sizeof event);
-                const char* name = buffer.data() + at + sizeof event;
-                self->on_event(event, std::string(name, ::strnlen(name, event.len)));
-                at += sizeof event + event.len;
-            }
+            self->take_events();
         }
     }
 };
@@ -180,7 +192,7 @@ FileWatcher::FileWatcher(asio::any_io_executor executor) {
     const int fd = ::inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (fd >= 0) {
         state_ = std::make_shared<State>(executor, fd);
-        asio::co_spawn(executor, State::read_events(state_),
+        asio::co_spawn(executor, State::await_events(state_),
                        asio::detached); // ends when the instance is closed, can't fail
     } else {
         // the limit of instances: every watch is incomplete, so their owners look for themselves
@@ -203,6 +215,17 @@ Result<FileWatcher::Watch> FileWatcher::watch(const fs::path& folder, Listener l
     state_->trees[id] = State::Tree{folder, std::move(listener), false, {}};
     state_->add_folder(id, "", false);
     return Watch(state_, id);
+}
+
+void FileWatcher::catch_up() {
+    int waiting = 0; // bytes; what comes while we read is left, since it may never end
+    if (!state_->usable || ::ioctl(state_->inotify.native_handle(), FIONREAD, &waiting) != 0) {
+        return;
+    }
+    for (auto left = static_cast<std::size_t>(waiting); left > 0;) {
+        const std::size_t taken = state_->take_events();
+        left = taken == 0 ? 0 : left - std::min(left, taken);
+    }
 }
 
 FileWatcher::Watch::~Watch() {

@@ -55,6 +55,10 @@ public:
     /// later too. Links are not followed. Files that are there already are not told.
     Result<Watch> watch(const fs::path& folder, Listener listener);
 
+    /// Calls the listeners now for what has happened up to now. Whoever has listed a folder knows after it that what he
+    /// found there and was not told of, is older than its watch.
+    void catch_up();
+
 private:
     std::shared_ptr<State> state_;
 };

@@ -98,6 +98,16 @@ protected:
         }
     }
 
+    /// Of so many files.
+    asio::awaitable<void> until_remembered(int count) const {
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        for (int tries = 0; tries < 1'000 && rows() != count; ++tries) {
+            timer.expires_after(std::chrono::milliseconds(10));
+            co_await timer.async_wait(asio::use_awaitable);
+        }
+        EXPECT_EQ(rows(), count);
+    }
+
     std::unique_ptr<HttpClient> agent;
 };
 
@@ -130,8 +140,7 @@ TEST_F(DatastoreTest, AFileIsReadOnceForAsLongAsItStaysAsItIs) {
         const fs::path file = write("old", "as it was");
         co_await let_it_settle(file);
         EXPECT_EQ((co_await hashes())["old"], sha256_hex("as it was"));
-        EXPECT_EQ((co_await hashes())["old"], sha256_hex("as it was"));
-        EXPECT_EQ(rows(), 1);
+        co_await until_remembered(1); // a moment later: who asks in between has it read again
 
         // what is remembered is told, and not read again
         open_history()->exec("UPDATE file_hashes SET sha256 = '" + std::string(64, 'a') + "'");

@@ -129,7 +129,7 @@ TEST_F(BlobDatastoreTest, TheListComesInPages) {
             const Json& token = page.at("continuationToken");
             next = token.is_null() ? "" : "?count=2&continuationToken=" + token.get<std::string>();
         }
-        EXPECT_EQ(names, "a b workspaceblobstore ");
+        EXPECT_EQ(names, "a b workspaceartifactstore workspaceblobstore ");
     });
 }
 

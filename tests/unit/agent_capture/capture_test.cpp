@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
 #include <map>
 #include <sys/stat.h>
 
@@ -164,6 +165,40 @@ TEST_F(CaptureTest, ALogIsSentWhileItGrows) {
         sent += frame.size;
     }
     EXPECT_EQ(sent, 11U);
+}
+
+TEST_F(CaptureTest, WhatWasThereBeforeIsSentInTheOrderInWhichItWasWritten) {
+    fs::create_directories(scratch / "wd/outputs");
+    fs::create_directories(scratch / "wd/logs");
+    int age = 9;
+    for (const char* name : {"wd/logs/first", "wd/outputs/second", "wd/logs/third", "wd/outputs/0-last"}) {
+        scratch.write(name, "x\n");
+        fs::last_write_time(scratch / name, fs::file_time_type::clock::now() - std::chrono::minutes(--age));
+    }
+    begin();
+
+    ASSERT_TRUE(until([&] { return coordinator->log.size() == 4; }));
+
+    std::vector<std::string> names;
+    for (const auto& frame : coordinator->log) {
+        names.push_back(frame.path);
+    }
+    EXPECT_THAT(names, ElementsAre("logs/first", "outputs/second", "logs/third", "outputs/0-last"));
+}
+
+TEST_F(CaptureTest, WhatIsWrittenWhileFilesAreListedIsSentInItsOrder) {
+    fs::create_directories(scratch / "wd/outputs");
+    fs::create_directories(scratch / "wd/logs");
+    std::promise<void> go;
+    asio::post(pool, [waits = go.get_future().share()] { waits.wait(); }); // the list is made after it
+    begin();
+    scratch.write("wd/logs/first", "x\n");
+    scratch.write("wd/outputs/second", "x\n");
+    go.set_value();
+
+    ASSERT_TRUE(until([&] { return coordinator->log.size() == 2; }));
+
+    EXPECT_EQ(coordinator->log.front().path, "logs/first");
 }
 
 TEST_F(CaptureTest, GrowthDuringARequestGoesWithTheNextOne) {
