@@ -1,10 +1,10 @@
 #include "cli/build_context.hpp"
 
+#include "cli/source_tree.hpp"
 #include "client/http_client.hpp"
 #include "common/hash.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 
 namespace linarite::cli {
@@ -14,19 +14,6 @@ namespace {
 // The datastore and the folder on it are those that the Azure ML SDK uses.
 constexpr const char* datastore = "workspaceartifactstore";
 constexpr const char* folder_of_contexts = "DockerBuildContext/";
-constexpr std::size_t piece_bytes = std::size_t{256} << 10U;
-
-Result<std::string> hash_of(const fs::path& path) {
-    std::ifstream in(path, std::ios::binary);
-    std::string piece(piece_bytes, '\0');
-    Sha256 hash;
-    while (in) {
-        in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
-        hash.update({piece.data(), static_cast<std::size_t>(in.gcount())});
-    }
-    return in.eof() ? Result<std::string>(hash.hex())
-                    : Error(Errc::invalid_argument, "'" + path.string() + "' cannot be read");
-}
 
 } // namespace
 
@@ -49,11 +36,11 @@ Result<LocalContext> read_context(const fs::path& folder, const std::string& doc
     }
     Sha256 all;
     for (const LocalFile& file : *files) {
-        const auto hash = hash_of(file.path);
-        if (!hash) {
-            return hash.error();
+        const auto hashed = hash_file(file.path, file.name);
+        if (!hashed) {
+            return hashed.error();
         }
-        all.update(*hash + " " + file.name + "\n");
+        all.update(hashed->sha256 + " " + file.name + "\n");
     }
     LocalContext context{folder_of_contexts + all.hex(), std::move(*files)};
     for (LocalFile& file : context.files) {

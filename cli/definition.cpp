@@ -127,9 +127,8 @@ void set_container(const DefinitionFlags& flags, Json& definition, std::vector<F
     docker["baseDockerfile"] = nullptr;
     docker["buildContext"] = nullptr;
     if (!flags.build_context.empty()) {
-        docker["buildContext"] = {{"locationType", "datastore"},
-                                  {"location", flags.build_context},
-                                  {"dockerfilePath", flags.dockerfile.empty() ? "Dockerfile" : flags.dockerfile}};
+        docker["buildContext"] = {
+            {"locationType", "datastore"}, {"location", flags.build_context}, {"dockerfilePath", flags.dockerfile}};
         return;
     }
     if (flags.dockerfile.empty()) {

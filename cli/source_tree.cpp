@@ -113,33 +113,6 @@ Result<IgnoreRules> read_rules(const fs::path& root) {
     return rules;
 }
 
-Result<proto::SnapshotFile> hash_file(const FoundFile& found, Progress& progress) {
-    const UniqueFd fd(::open(found.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    if (!fd) {
-        return Error(Errc::invalid_argument, errno_error("open '" + found.name + "'", errno).detail());
-    }
-    proto::SnapshotFile file;
-    file.path = found.name;
-    Sha256 hash;
-    std::string piece(piece_bytes, '\0');
-    for (;;) {
-        const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
-        if (got < 0) {
-            return Error(Errc::invalid_argument, errno_error("read '" + found.name + "'", errno).detail());
-        }
-        if (got == 0) {
-            break;
-        }
-        hash.update(std::string_view(piece).substr(0, static_cast<std::size_t>(got)));
-        file.size += static_cast<std::uint64_t>(got);
-        progress.add(static_cast<std::uint64_t>(got));
-    }
-    file.sha256 = hash.hex();
-    struct stat facts {};
-    file.executable = ::fstat(fd.get(), &facts) == 0 && (facts.st_mode & S_IXUSR) != 0;
-    return file;
-}
-
 // Sizes alone, to refuse a tree that is too large before it is read.
 Result<std::uint64_t> check_sizes(const std::vector<FoundFile>& files, std::uint64_t limit) {
     proto::Manifest sizes;
@@ -200,6 +173,36 @@ std::vector<std::string> similar_files(const SourceTree& tree, const std::string
 
 } // namespace
 
+Result<proto::SnapshotFile> hash_file(const fs::path& path, const std::string& name,
+                                      const std::function<void(std::uint64_t)>& read) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) {
+        return Error(Errc::invalid_argument, errno_error("open '" + name + "'", errno).detail());
+    }
+    proto::SnapshotFile file;
+    file.path = name;
+    Sha256 hash;
+    std::string piece(piece_bytes, '\0');
+    for (;;) {
+        const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
+        if (got < 0) {
+            return Error(Errc::invalid_argument, errno_error("read '" + name + "'", errno).detail());
+        }
+        if (got == 0) {
+            break;
+        }
+        hash.update(std::string_view(piece).substr(0, static_cast<std::size_t>(got)));
+        file.size += static_cast<std::uint64_t>(got);
+        if (read) {
+            read(static_cast<std::uint64_t>(got));
+        }
+    }
+    file.sha256 = hash.hex();
+    struct stat facts {};
+    file.executable = ::fstat(fd.get(), &facts) == 0 && (facts.st_mode & S_IXUSR) != 0;
+    return file;
+}
+
 Result<SourceTree> read_source_tree(const fs::path& folder, const Terminal& terminal, std::uint64_t limit) {
     std::error_code error;
     const fs::path root = fs::canonical(folder, error);
@@ -227,7 +230,7 @@ Result<SourceTree> read_source_tree(const fs::path& folder, const Terminal& term
     tree.notes = std::move(walker.notes);
     Progress progress(terminal, "reading", *bytes);
     for (const FoundFile& found : walker.files) {
-        auto file = hash_file(found, progress);
+        auto file = hash_file(found.path, found.name, [&progress](std::uint64_t bytes) { progress.add(bytes); });
         if (!file) {
             return file.error();
         }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -26,6 +27,11 @@ struct SourceTree {
 /// are invalid_argument or too_large (over `limit` bytes; found before anything is hashed).
 Result<SourceTree> read_source_tree(const fs::path& folder, const Terminal& terminal,
                                     std::uint64_t limit = proto::default_snapshot_limit);
+
+/// A file as it goes into a manifest under that name; `read`, if it is given, hears of each piece. invalid_argument if
+/// it can't be read.
+Result<proto::SnapshotFile> hash_file(const fs::path& path, const std::string& name,
+                                      const std::function<void(std::uint64_t)>& read = {});
 
 /// invalid_argument, naming what is there, if the entry script is not among the files.
 Result<void> check_script(const SourceTree& tree, const fs::path& folder, const std::string& script);

@@ -136,6 +136,24 @@ Result<int> after_submit(CommandContext& context, const SubmitOptions& options, 
     return end->exit_code;
 }
 
+// Where the folder will be is part of the definition.
+Result<DefinitionFlags> with_context(const SubmitOptions& options, SubmitPlan& plan) {
+    DefinitionFlags flags = options.flags;
+    if (options.build_context.empty()) {
+        return flags;
+    }
+    if (flags.dockerfile.empty()) {
+        flags.dockerfile = proto::BuildContext().dockerfile;
+    }
+    auto context = read_context(options.build_context, flags.dockerfile);
+    if (!context) {
+        return context.error();
+    }
+    flags.build_context = context->location();
+    plan.context = std::move(*context);
+    return flags;
+}
+
 } // namespace
 
 std::string experiment_name(const fs::path& folder) {
@@ -151,25 +169,6 @@ std::string experiment_name(const fs::path& folder) {
     name.resize(std::min<std::size_t>(name.size(), 64)); // the run id is made of it, too
     return name.empty() ? "experiment" : name;
 }
-
-namespace {
-
-// Where the folder will be is part of the definition.
-Result<DefinitionFlags> with_context(const SubmitOptions& options, SubmitPlan& plan) {
-    DefinitionFlags flags = options.flags;
-    if (options.build_context.empty()) {
-        return flags;
-    }
-    auto context = read_context(options.build_context, flags.dockerfile.empty() ? "Dockerfile" : flags.dockerfile);
-    if (!context) {
-        return context.error();
-    }
-    flags.build_context = context->location();
-    plan.context = std::move(*context);
-    return flags;
-}
-
-} // namespace
 
 Result<SubmitPlan> plan_submit(const SubmitOptions& options) {
     auto base = read_base(options);

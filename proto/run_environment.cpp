@@ -240,7 +240,7 @@ void read_container(JsonReader& in, JsonReader& environment, ContainerSettings& 
     }
     // The SDK itself sends an image together with useDocker false (every Environment has one), and always sends
     // `enabled` then: only where that is missing did a person write the contradiction.
-    if (has_image && !container.use_docker && outer.has("useDocker") && !inner.has("enabled")) {
+    if (has_image && !container.use_docker && !inner.has("enabled")) {
         outer.fault("useDocker", "If use_docker parameter is set to false, custom_docker_image or "
                                  "custom_docker_base_image parameter is not allowed");
     }

@@ -1,16 +1,14 @@
 #include "agent/container/build_files.hpp"
 
+#include "agent/container/archive_handles.hpp"
 #include "common/hash.hpp"
 #include "common/tree_walk.hpp"
 
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <archive.h>
-#include <archive_entry.h>
 #include <fcntl.h>
 #include <functional>
-#include <memory>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -23,13 +21,6 @@ constexpr std::size_t piece_size = std::size_t{256} << 10U;
 constexpr std::size_t shown_names = 8;
 constexpr std::uint64_t most_dockerfile = std::uint64_t{1} << 20U;
 
-struct FreeArchive {
-    void operator()(archive* of) const { ::archive_write_free(of); }
-};
-struct FreeEntry {
-    void operator()(archive_entry* of) const { ::archive_entry_free(of); }
-};
-
 class TarWriter {
 public:
     explicit TarWriter(fs::path tar) : tar_(std::move(tar)) {
@@ -38,7 +29,7 @@ public:
     }
 
     void begin(const std::string& name, std::uint64_t size) {
-        const std::unique_ptr<archive_entry, FreeEntry> entry(::archive_entry_new());
+        const Entry entry(::archive_entry_new());
         ::archive_entry_set_pathname(entry.get(), name.c_str());
         ::archive_entry_set_filetype(entry.get(), AE_IFREG);
         // which of them may be executed is forgotten on their way; Docker's client does the same where it can't be
@@ -63,7 +54,7 @@ public:
 
 private:
     fs::path tar_;
-    std::unique_ptr<archive, FreeArchive> out_{::archive_write_new()};
+    Archive out_{::archive_write_new()};
     bool good_ = false;
 };
 

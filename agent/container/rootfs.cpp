@@ -1,17 +1,15 @@
 #include "agent/container/rootfs.hpp"
 
+#include "agent/container/archive_handles.hpp"
 #include "common/files.hpp"
 #include "common/hash.hpp"
 #include "common/ids.hpp"
 
 #include <algorithm>
-#include <archive.h>
-#include <archive_entry.h>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <memory>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vector>
@@ -22,19 +20,6 @@ namespace {
 
 constexpr std::string_view scheme = "rootfs:";
 constexpr std::size_t piece_size = std::size_t{1} << 20U;
-
-struct FreeArchive {
-    void operator()(archive* of) const { ::archive_free(of); }
-};
-struct FreeEntry {
-    void operator()(archive_entry* of) const { ::archive_entry_free(of); }
-};
-struct FreeLinks {
-    void operator()(archive_entry_linkresolver* of) const { ::archive_entry_linkresolver_free(of); }
-};
-using Archive = std::unique_ptr<archive, FreeArchive>;
-using Entry = std::unique_ptr<archive_entry, FreeEntry>;
-using Links = std::unique_ptr<archive_entry_linkresolver, FreeLinks>;
 
 Error missing(const fs::path& path) {
     return {Errc::not_found, "root filesystem '" + path.string() +

@@ -129,21 +129,24 @@ std::set<std::string> targets_of(const std::vector<std::string>& labels, int gpu
 
 proto::DesiredRunData desired_data(const proto::RunDefinition& definition,
                                    const std::map<std::string, store::DatastoreRow>& datastores) {
-    proto::DesiredRunData out;
-    const auto add_place = [&](proto::DataReference reference, auto add) {
-        if (const auto found = datastores.find(reference.datastore); found != datastores.end()) {
-            add(proto::DesiredData{std::move(reference), found->second.path, found->second.shared});
-        }
+    const auto place_of = [&](const proto::DataReference& reference) -> std::optional<proto::DesiredData> {
+        const auto found = datastores.find(reference.datastore);
+        return found == datastores.end()
+                   ? std::nullopt
+                   : std::optional(proto::DesiredData{reference, found->second.path, found->second.shared});
     };
+    proto::DesiredRunData out;
     for (const proto::DataReference& reference : definition.data) {
-        add_place(reference, [&](proto::DesiredData data) { out.references.push_back(std::move(data)); });
+        if (auto data = place_of(reference)) {
+            out.references.push_back(std::move(*data));
+        }
     }
     if (const auto& context = definition.container.build_context) {
         proto::DataReference reference;
         reference.name = "build context"; // for people: no script sees it
         reference.datastore = context->datastore;
         reference.path_on_datastore = context->path;
-        add_place(std::move(reference), [&](proto::DesiredData data) { out.build_context = std::move(data); });
+        out.build_context = place_of(reference);
     }
     return out;
 }

@@ -192,9 +192,14 @@ TEST_F(CaptureTest, WhatIsWrittenWhileFilesAreListedIsSentInItsOrder) {
     std::promise<void> go;
     asio::post(pool, [waits = go.get_future().share()] { waits.wait(); }); // the list is made after it
     begin();
-    scratch.write("wd/logs/first", "x\n");
+    io.poll();
+    const fs::path first = scratch.write("wd/logs/first", "x\n");
     scratch.write("wd/outputs/second", "x\n");
+    fs::last_write_time(first, fs::file_time_type::clock::now() + std::chrono::hours(1)); // its time does not tell
+    std::promise<void> listed;
+    asio::post(pool, [&listed] { listed.set_value(); });
     go.set_value();
+    listed.get_future().wait(); // before anything is heard of the files
 
     ASSERT_TRUE(until([&] { return coordinator->log.size() == 2; }));
 
